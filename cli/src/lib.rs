@@ -1,0 +1,3 @@
+//! What `cargo course` does, as a library that the command and the tests share.
+
+pub mod paths;

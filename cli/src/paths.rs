@@ -1,0 +1,70 @@
+//! Where the course keeps its things.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+/// The checkout of the course and the folders below it.
+#[derive(Clone, Debug)]
+pub struct Course {
+    /// The folder that holds `notebooks/`, `lib/` and `.course/`.
+    pub root: PathBuf,
+}
+
+impl Course {
+    /// The checkout around the current folder, else the one this program was built in.
+    pub fn find() -> Result<Self> {
+        let here = std::env::current_dir().context("the current folder cannot be read")?;
+        let built = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("cli/ has a parent");
+        here.ancestors()
+            .chain([built])
+            .find(|folder| folder.join("notebooks/source").is_dir() && folder.join("lib/Cargo.toml").is_file())
+            .map(|root| Self { root: root.to_path_buf() })
+            .context("this is not a checkout of the course: run `cargo course` inside its folder")
+    }
+
+    /// Everything that set-up makes; ignored by git.
+    pub fn home(&self) -> PathBuf {
+        self.root.join(".course")
+    }
+
+    /// The Python environment with JupyterLab, jupytext and libtorch.
+    pub fn venv(&self) -> PathBuf {
+        self.home().join("venv")
+    }
+
+    /// A program of the Python environment, e.g. `jupytext`.
+    pub fn venv_bin(&self, program: &str) -> PathBuf {
+        self.venv().join("bin").join(program)
+    }
+
+    /// The Rust kernel.
+    pub fn kernel(&self) -> PathBuf {
+        self.home().join("bin/evcxr_jupyter")
+    }
+
+    /// The kernelspec `rust` with absolute paths in its environment.
+    pub fn kernelspec(&self) -> PathBuf {
+        self.venv().join("share/jupyter/kernels/rust/kernel.json")
+    }
+
+    /// `LIBTORCH` if the user has set it, else the link that set-up made.
+    pub fn libtorch(&self) -> PathBuf {
+        std::env::var_os("LIBTORCH").map_or_else(|| self.home().join("libtorch"), PathBuf::from)
+    }
+
+    /// Learners' notebooks, executed.
+    pub fn notebooks(&self) -> PathBuf {
+        self.root.join("notebooks")
+    }
+
+    /// The only hand-edited form of the lessons.
+    pub fn sources(&self) -> PathBuf {
+        self.notebooks().join("source")
+    }
+
+    /// The same lessons with the exercises solved, executed.
+    pub fn solutions(&self) -> PathBuf {
+        self.notebooks().join("solutions")
+    }
+}
