@@ -1,0 +1,138 @@
+//! Checks of exercises: right, not attempted, or wrong with the likely cause.
+//!
+//! A check runs the learner's function and a reference on the same random cases in f64, forward and
+//! gradient. Where they differ it looks for a known wrong answer that gives the learner's numbers, and
+//! names its cause. It returns the learner's function if that passed, else the reference, so that a
+//! notebook always runs to its end.
+
+mod compare;
+mod rnn;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+
+use tch::Tensor;
+
+pub use compare::Cases;
+pub use rnn::*;
+
+/// What a check found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Equal to the reference on every case.
+    Passed,
+    /// The body is still `todo!`.
+    NotAttempted,
+    /// Wrong; the text is the likely cause.
+    Failed(String),
+}
+
+/// A typical wrong answer and what went wrong in it.
+pub struct Mistake<F> {
+    /// What the learner probably did, and what to do instead.
+    pub cause: &'static str,
+    /// A function that makes the mistake.
+    pub answer: F,
+}
+
+/// An exercise: its number, the right answer, and how to try a function on random cases.
+pub struct Exercise<F: 'static> {
+    /// As in the text, e.g. `1.1`.
+    pub number: &'static str,
+    /// A right answer.
+    pub reference: F,
+    /// Typical wrong answers, the most telling first.
+    pub mistakes: Vec<Mistake<F>>,
+    /// Runs a function on a random case and returns everything that must agree, named.
+    pub run: fn(F, &mut Cases) -> Vec<Outcome>,
+}
+
+/// One thing that must agree between the learner's function and the reference.
+pub struct Outcome {
+    /// What it is, e.g. "the gradient of x".
+    pub what: &'static str,
+    /// Its value.
+    pub value: Tensor,
+}
+
+impl Outcome {
+    /// A named tensor.
+    pub fn new(what: &'static str, value: Tensor) -> Self {
+        Self { what, value }
+    }
+}
+
+/// How many random cases a function must pass.
+const CASES: u64 = 8;
+
+impl<F: Copy + 'static> Exercise<F> {
+    /// Judges `answer` without printing.
+    pub fn judge(&self, answer: F) -> Verdict {
+        for case in 0..CASES {
+            let want = (self.run)(self.reference, &mut Cases::new(case));
+            let got = match quietly(|| (self.run)(answer, &mut Cases::new(case))) {
+                Ok(got) => got,
+                Err(message) if message.starts_with("not yet implemented") => return Verdict::NotAttempted,
+                Err(message) => {
+                    return Verdict::Failed(self.cause(answer).unwrap_or_else(|| short(&message)));
+                }
+            };
+            if let Some(difference) = compare::difference(&got, &want) {
+                return Verdict::Failed(self.cause(answer).unwrap_or(difference));
+            }
+        }
+        Verdict::Passed
+    }
+
+    /// Judges `answer`, prints the verdict, and returns `answer` if it passed, else the reference.
+    pub fn check(&self, answer: F) -> F {
+        match self.judge(answer) {
+            Verdict::Passed => {
+                println!("✅ exercise {}: right on {CASES} random cases, forward and gradient", self.number);
+                return answer;
+            }
+            Verdict::NotAttempted => {
+                println!("⏳ exercise {}: not attempted yet; the reference stands in", self.number);
+            }
+            Verdict::Failed(cause) => println!("❌ exercise {}: {cause}", self.number),
+        }
+        self.reference
+    }
+
+    /// The cause of the first mistake that gives the same results as `answer` on every case.
+    fn cause(&self, answer: F) -> Option<String> {
+        let agrees = |mistake: &&Mistake<F>| {
+            (0..CASES).all(|case| {
+                let made = quietly(|| (self.run)(mistake.answer, &mut Cases::new(case)));
+                let got = quietly(|| (self.run)(answer, &mut Cases::new(case)));
+                match (made, got) {
+                    (Ok(made), Ok(got)) => compare::difference(&got, &made).is_none(),
+                    (Err(made), Err(got)) => made == got,
+                    _ => false,
+                }
+            })
+        };
+        self.mistakes.iter().find(agrees).map(|mistake| mistake.cause.to_string())
+    }
+}
+
+/// Runs `f`; a panic becomes its message, and nothing is printed (nor, in strict runs, ended).
+pub(crate) fn quietly<T>(f: impl FnOnce() -> T) -> Result<T, String> {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(()); // the hook belongs to the whole process
+    let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    let result = catch_unwind(AssertUnwindSafe(f));
+    std::panic::set_hook(hook);
+    result.map_err(|panic| match panic.downcast::<String>() {
+        Ok(message) => *message,
+        Err(panic) => panic.downcast_ref::<&str>().map_or("panicked".into(), |message| (*message).into()),
+    })
+}
+
+/// The first lines of a panic message, without libtorch's C++ stack.
+fn short(message: &str) -> String {
+    let end = message.find("Exception raised from").unwrap_or(message.len());
+    let line: Vec<&str> = message[..end].lines().take(3).map(str::trim).collect();
+    format!("it panicked: {}", line.join(" ").replace("called `Result::unwrap()` on an `Err` value: ", ""))
+}

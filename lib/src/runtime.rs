@@ -1,0 +1,86 @@
+//! Where and how a notebook runs: device, seed, budget, claims.
+
+use tch::Device;
+
+/// The device to compute on: CUDA if there is a card, else the CPU.
+///
+/// `LLM_COURSE_DEVICE` overrides the choice: `cpu`, `cuda` or `cuda:1`.
+///
+/// # Panics
+/// If `LLM_COURSE_DEVICE` names a device that is not there.
+pub fn device() -> Device {
+    load_cuda();
+    match std::env::var("LLM_COURSE_DEVICE") {
+        Ok(name) => named_device(&name).unwrap_or_else(|advice| panic!("{advice}")),
+        Err(_) => Device::cuda_if_available(),
+    }
+}
+
+fn named_device(name: &str) -> Result<Device, String> {
+    let device = match name.split_once(':') {
+        None if name == "cpu" => Device::Cpu,
+        None if name == "cuda" => Device::Cuda(0),
+        Some(("cuda", index)) => {
+            Device::Cuda(index.parse().map_err(|_| format!("LLM_COURSE_DEVICE={name}: use cuda:0"))?)
+        }
+        _ => return Err(format!("LLM_COURSE_DEVICE={name}: use cpu, cuda or cuda:0")),
+    };
+    match device {
+        Device::Cuda(index) if index as i64 >= tch::Cuda::device_count() => Err(format!(
+            "LLM_COURSE_DEVICE={name}: libtorch sees {} CUDA devices; unset it to use the CPU",
+            tch::Cuda::device_count()
+        )),
+        device => Ok(device),
+    }
+}
+
+/// Linkers that drop unused libraries drop libtorch_cuda, and then libtorch sees no card: load it by hand.
+fn load_cuda() {
+    #[cfg(target_os = "linux")]
+    {
+        use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
+        static ONCE: std::sync::Once = std::sync::Once::new();
+        ONCE.call_once(|| {
+            if !std::path::Path::new("/dev/nvidiactl").exists() {
+                return;
+            }
+            // SAFETY: the library is libtorch's own, made to be loaded beside libtorch_cpu; its initialisers
+            // only register kernels. It is never unloaded.
+            if let Ok(library) = unsafe { Library::open(Some("libtorch_cuda.so"), RTLD_NOW | RTLD_GLOBAL) } {
+                std::mem::forget(library);
+            }
+        });
+    }
+}
+
+/// Fixes libtorch's random numbers (initial weights, dropout, sampling) from here on.
+pub fn seed(n: i64) {
+    tch::manual_seed(n);
+}
+
+/// `true` when `LLM_COURSE_QUICK=1` asks for small budgets (`cargo course run --quick`).
+pub fn quick() -> bool {
+    std::env::var("LLM_COURSE_QUICK").is_ok_and(|value| value == "1")
+}
+
+/// `steps` in a full run; one in fifty of them, at least two, in a quick run.
+pub fn budget(steps: i64) -> i64 {
+    if quick() { (steps / 50).max(2).min(steps) } else { steps }
+}
+
+/// States a claim of the text and whether it holds.
+///
+/// In a headless full run a claim that fails ends the cell with an error; otherwise it is only printed,
+/// because quick runs train too little and your own text may behave differently.
+///
+/// # Panics
+/// In a strict (headless), full run, if the claim does not hold.
+pub fn claim(text: &str, holds: bool) {
+    let strict = std::env::var("LLM_COURSE_STRICT").is_ok_and(|value| value == "1");
+    match (holds, quick()) {
+        (true, _) => println!("✅ {text}"),
+        (false, true) => println!("⏩ quick run, too short to say: {text}"),
+        (false, false) if strict => panic!("claim does not hold: {text}"),
+        (false, false) => println!("❌ not here: {text}"),
+    }
+}
