@@ -10,13 +10,19 @@ use super::Outcome;
 /// cell draws.
 #[derive(Clone, Debug)]
 pub struct Cases {
+    case: u64,
     rng: ChaCha8Rng,
 }
 
 impl Cases {
     /// Case number `case`, the same each time.
     pub fn new(case: u64) -> Self {
-        Self { rng: ChaCha8Rng::seed_from_u64(case) }
+        Self { case, rng: ChaCha8Rng::seed_from_u64(case) }
+    }
+
+    /// `true` for every fourth case: the one to be extreme in.
+    pub fn extreme(&self) -> bool {
+        self.case % 4 == 3
     }
 
     /// A size from `low` to `high`, both included.

@@ -172,7 +172,7 @@ pub fn cross_entropy_exercise() -> Exercise<CrossEntropy> {
         ],
         run: |cross_entropy, cases| {
             let (n, vocab) = (cases.size(3, 9), cases.size(2, 11));
-            let scale = if cases.size(0, 3) == 0 { 2000.0 } else { 3.0 };
+            let scale = if cases.extreme() { 2000.0 } else { 3.0 };
             let logits = cases.tensor(&[n, vocab], scale);
             let targets = cases.ids(n, vocab);
             let (loss, perplexity) = cross_entropy(&logits, &targets);
@@ -222,7 +222,7 @@ pub fn temperature_exercise() -> Exercise<TemperatureSoftmax> {
         ],
         run: |temperature_softmax, cases| {
             let vocab = cases.size(2, 12);
-            let scale = if cases.size(0, 3) == 0 { 3000.0 } else { 3.0 };
+            let scale = if cases.extreme() { 3000.0 } else { 3.0 };
             let logits = cases.tensor(&[vocab], scale);
             let temperature =
                 if cases.size(0, 1) == 0 { cases.number(0.2, 0.8) } else { cases.number(1.2, 3.0) };
