@@ -30,7 +30,7 @@
 //! keeps its entry until the story ends; variables of one class are drawn without replacement, so `hero`
 //! and `friend` are never the same person. A weight is relative to the others of its rule; without one,
 //! an alternative counts 1, or 1/rank after `~`. Inline groups `[a|b]` are rules without a name; their
-//! alternatives may be empty and keep their spaces. Every story is one paragraph: an expansion of rule
+//! alternatives may be empty and keep their spaces, but for one space after a weight. Every story is one paragraph: an expansion of rule
 //! `story`, then a line end.
 //!
 //! # What is checked

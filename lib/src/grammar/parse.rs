@@ -179,18 +179,22 @@ fn rule_lines(block: Block) -> Result<RuleLines> {
     Ok((name, line, ranked, body))
 }
 
-/// Names of rules → index, refusing names given twice among rules, classes and variables.
+/// Names of rules → index, refusing names given twice; a variable may be named like its class.
 fn names(rules: &[RuleLines], classes: &[Class], variables: &[Variable]) -> Result<BTreeMap<String, usize>> {
-    let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
-    let all = (classes.iter().map(|c| (&c.name, c.line)))
-        .chain(variables.iter().map(|v| (&v.name, v.line)))
-        .chain(rules.iter().map(|r| (&r.0, r.1)));
-    for (name, line) in all {
+    distinct(classes.iter().map(|c| (c.name.as_str(), c.line)))?;
+    let variables = variables.iter().map(|v| (v.name.as_str(), v.line));
+    distinct(variables.chain(rules.iter().map(|r| (r.0.as_str(), r.1))))?;
+    Ok(rules.iter().enumerate().map(|(i, r)| (r.0.clone(), i)).collect())
+}
+
+fn distinct<'a>(names: impl Iterator<Item = (&'a str, usize)>) -> Result<()> {
+    let mut seen = BTreeMap::new();
+    for (name, line) in names {
         if let Some(first) = seen.insert(name, line) {
             return Err(at(line, format!("`{name}` is already the name of something in line {first}: rename one")));
         }
     }
-    Ok(rules.iter().enumerate().map(|(i, r)| (r.0.clone(), i)).collect())
+    Ok(())
 }
 
 fn checked_name(name: &str, line: usize) -> Result<String> {

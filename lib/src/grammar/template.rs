@@ -88,6 +88,7 @@ impl<'a> Templates<'a> {
         let mut alternatives = Vec::new();
         for part in parts(inside) {
             let (weight, source) = weight(part, line)?;
+            let source = if weight.is_some() { source.strip_prefix(' ').unwrap_or(source) } else { source };
             let symbols = self.parse(owner, line, source)?;
             let source = source.to_string();
             alternatives.push((weight, Alternative { probability: 0.0, symbols, line, source }));
