@@ -154,9 +154,22 @@ pub(super) fn short(value: f64) -> String {
         _ if size >= 1e4 => format!("{}k", trim(fixed(value / 1e3, 1))),
         _ if size >= 99.95 => fixed(value, 0),
         _ if size >= 10.0 => trim(fixed(value, 1)),
-        _ if size >= 0.1 => trim(fixed(value, 2)),
+        _ if size >= 1.0 => trim(fixed(value, 2)),
+        _ if size >= 0.1 => trim(fixed(value, 3)),
         _ => trim(fixed(value, 4)),
     }
+}
+
+/// As [`short`], all with as many decimals as the one that has most, but at most `most`.
+pub(super) fn alike(values: &[f64], most: usize) -> Vec<String> {
+    let finite = || values.iter().filter(|v| v.is_finite());
+    if finite().any(|v| *v != 0.0 && !(1e-3..1e4).contains(&v.abs())) {
+        return values.iter().map(|value| short(*value)).collect();
+    }
+    let decimals = |v: &f64| short(*v).split_once('.').map_or(0, |(_, digits)| digits.len());
+    let decimals = finite().map(decimals).max().unwrap_or(0).min(most);
+    let text = |v: &f64| if v.is_finite() { fixed(*v, decimals) } else { short(*v) };
+    values.iter().map(text).collect()
 }
 
 /// 10 with a superscript: 10⁻³.
@@ -186,10 +199,10 @@ mod tests {
 
     #[test]
     fn short_numbers() {
-        let texts = [0.0, 0.9333, 1.0, 12.34, 128.0, 1536.0, 12_500.0, 3e6, 3e-5, -2.5].map(short);
+        let texts = [0.0, 0.125, 1.0, 12.34, 128.0, 1536.0, 12_500.0, 3e6, 3e-5, -2.5].map(short);
         assert_eq!(
             texts,
-            ["0", "0.93", "1", "12.3", "128", "1536", "12.5k", "3M", "3·10⁻⁵", "−2.5"].map(String::from)
+            ["0", "0.125", "1", "12.3", "128", "1536", "12.5k", "3M", "3·10⁻⁵", "−2.5"].map(String::from)
         );
     }
 }

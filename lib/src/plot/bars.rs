@@ -1,14 +1,13 @@
 //! Bar charts: groups of bars, error bars, the value over each bar.
 
-use super::axis::{Axis, short};
+use super::axis::{Axis, alike};
 use super::canvas::{Align, Canvas, Stroke};
 use super::font::visible;
 use super::frame::{self, Axes, Options, TICK, drawable, extent};
 use super::geometry::Rect;
 use super::legend::{self, EndLabel, Entry, Swatch};
-use super::lines::as_levels;
 use super::number::{Number, collect};
-use super::palette::{Colour, Style, family_colour, styles};
+use super::palette::{Colour, Style, family_colour, fills, level_styles};
 use super::{Figure, Kind};
 
 #[derive(Clone, Debug)]
@@ -94,9 +93,8 @@ impl Group {
 impl BarChart {
     pub fn draw(&self, canvas: &mut Canvas, options: &Options, body: Rect) {
         let names: Vec<&str> = self.groups.iter().map(|group| group.name.as_str()).collect();
-        let group_styles = styles(&names);
-        let names: Vec<&str> = options.levels.iter().map(|(name, _)| name.as_str()).collect();
-        let level_styles = as_levels(&styles(&names));
+        let group_styles = fills(&names);
+        let level_styles = level_styles(&options.levels);
         let level_names = frame::level_names(options);
         let entries = self.entries(&group_styles);
         let above = legend::height(&entries, body.width);
@@ -160,13 +158,14 @@ impl BarChart {
     fn draw_bars(&self, canvas: &mut Canvas, axes: &Axes, options: &Options, styles: &[Style]) {
         let slot = axes.rect.width / self.categories.len().max(1) as f64;
         let width = (0.76 * slot / self.groups.len().max(1) as f64).min(70.0);
+        let texts = self.texts();
         let first = -width * self.groups.len() as f64 / 2.0;
         for (index, (group, style)) in self.groups.iter().zip(styles).enumerate() {
             for category in 0..self.categories.len() {
                 let Some(bar) = group.at(category, options) else { continue };
                 let left = axes.rect.left + (category as f64 + 0.5) * slot + first + index as f64 * width;
                 let colour = self.colour(category, style);
-                draw_bar(canvas, axes, options, (left, width), bar, colour);
+                draw_bar(canvas, axes, options, (left, width), bar, colour, &texts[index][category]);
             }
         }
         if !options.log_y && axes.y.low() < 0.0 {
@@ -174,6 +173,13 @@ impl BarChart {
             let line = Stroke::solid(Colour::AXIS, 1.0);
             canvas.line(&[(axes.rect.left, y), (axes.rect.right(), y)], line);
         }
+    }
+
+    /// The numbers over the bars, all with as many decimals.
+    fn texts(&self) -> Vec<Vec<String>> {
+        let values: Vec<f64> = self.groups.iter().flat_map(|group| group.values.iter().copied()).collect();
+        let mut texts = alike(&values, 3).into_iter();
+        self.groups.iter().map(|group| texts.by_ref().take(group.values.len()).collect()).collect()
     }
 
     fn colour(&self, category: usize, style: &Style) -> Colour {
@@ -207,6 +213,7 @@ fn draw_bar(
     place: (f64, f64),
     bar: (f64, f64),
     colour: Colour,
+    text: &str,
 ) {
     let ((left, width), (value, error)) = (place, bar);
     let inside = |y: f64| y.clamp(axes.rect.top, axes.rect.bottom());
@@ -220,15 +227,16 @@ fn draw_bar(
         let (low, high) = (inside(low), inside(axes.y_at(value + error)));
         let stroke = Stroke::solid(Colour::INK, 1.3);
         let cap = (width / 5.0).min(6.0);
+        // White beside the ink keeps it visible on dark bars.
+        canvas.line(&[(centre, low), (centre, high)], Stroke::solid(Colour::WHITE, 3.3));
         canvas.line(&[(centre, low), (centre, high)], stroke);
         canvas.line(&[(centre - cap, low), (centre + cap, low)], stroke);
         canvas.line(&[(centre - cap, high), (centre + cap, high)], stroke);
         tip = if value < 0.0 { low } else { high };
     }
-    let text = short(value);
-    if TICK.width(&text) <= width + 4.0 {
+    if TICK.width(text) <= width + 4.0 {
         let y = if value < 0.0 { tip + 10.0 } else { tip - 9.0 };
-        canvas.text((centre, y), Align::Centre, TICK, Colour::INK, &text);
+        canvas.text((centre, y), Align::Centre, TICK, Colour::INK, text);
     }
 }
 

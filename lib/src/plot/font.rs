@@ -77,6 +77,14 @@ impl Font {
         lines.iter().filter(|line| !line.is_empty()).map(|line| self.shorten(line, room)).collect()
     }
 
+    /// As [`Font::wrap_to`], with lines of about the same length.
+    pub fn balance(&self, text: &str, room: f64, most: usize) -> Vec<String> {
+        let lines = self.wrap_to(text, room, most);
+        let narrower = (5..10).map(|tenth| self.wrap(text, room * f64::from(tenth) / 10.0));
+        let whole = |tried: &Vec<String>| tried.len() == lines.len() && !tried.iter().any(|l| l.ends_with('…'));
+        narrower.into_iter().find(whole).filter(|_| lines.len() > 1).unwrap_or(lines)
+    }
+
     /// As [`Font::wrap`], at most `most` lines, the last one shortened.
     pub fn wrap_to(&self, text: &str, room: f64, most: usize) -> Vec<String> {
         let mut lines = self.wrap(text, room);

@@ -33,7 +33,7 @@ pub(super) fn title_font(width: f64) -> Font {
 /// The height of the title with the gap below it, in CSS pixels.
 pub(super) fn title_height(figure: &Figure, width: f64) -> f64 {
     let font = title_font(width);
-    let lines = font.wrap_to(&figure.title, width - 2.0 * MARGIN, 4).len();
+    let lines = font.balance(&figure.title, width - 2.0 * MARGIN, 4).len();
     if lines == 0 { 0.0 } else { lines as f64 * font.line_height() + 8.0 }
 }
 
@@ -49,7 +49,7 @@ fn note_lines(figure: &Figure, width: f64) -> Vec<String> {
 /// Draws title and notes and returns the room between them.
 pub(super) fn surround(canvas: &mut Canvas, figure: &Figure, area: Rect, title_height: f64) -> Rect {
     let font = title_font(area.width);
-    let lines = font.wrap_to(&figure.title, area.width - 2.0 * MARGIN, 4);
+    let lines = font.balance(&figure.title, area.width - 2.0 * MARGIN, 4);
     let top = area.top + MARGIN;
     for (index, line) in lines.iter().enumerate() {
         let y = top + (index as f64 + 0.5) * font.line_height();
@@ -149,7 +149,7 @@ impl Axes {
             let half = TICK.width(&tick.label) / 2.0;
             if x - half > free_from && !tick.label.is_empty() {
                 canvas.text((x, bottom + 14.0), Align::Centre, TICK, Colour::GREY, &tick.label);
-                free_from = x + half + 6.0;
+                free_from = x + half + 4.0;
             }
         }
     }

@@ -137,7 +137,9 @@ impl HeatText {
         for index in 0..self.pieces.len() {
             let width = self.piece_width(index);
             let word = self.word_width(index);
-            let breaks = x + width > room || (x + word > room && word <= room);
+            // A space may stand in the margin rather than begin a line.
+            let hang = if self.pieces[index].0 == "␣" { width } else { 0.0 };
+            let breaks = x + width > room + hang || (x + word > room + hang && word <= room);
             if breaks && !line.is_empty() {
                 lines.push(std::mem::take(&mut line));
                 x = 0.0;

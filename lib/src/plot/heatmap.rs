@@ -1,6 +1,6 @@
 //! Heatmaps: a matrix as coloured cells, with row and column names, marks and numbers.
 
-use super::axis::short;
+use super::axis::{alike, short};
 use super::canvas::{Align, Canvas, Stroke};
 use super::colormap::{ColourScale, Hue};
 use super::font::visible;
@@ -197,7 +197,7 @@ impl Heatmap {
         let used = left + cell * columns + right;
         let start = body.left + ((body.width - used) / 2.0).max(0.0);
         let map = Rect::new(start + left, body.top + top, cell * columns, height * rows);
-        let bar = Rect::new(map.right() + 16.0, map.top, 13.0, map.height.min(220.0));
+        let bar = Rect::new(map.right() + 16.0, map.top, 13.0, map.height.min(260.0));
         Layout { map, cell: (cell, height), upright, bar }
     }
 
@@ -230,25 +230,30 @@ impl Heatmap {
             let (left, right) = (snap(left), snap(left + width));
             Rect::new(left, snap(top), right - left, snap(top + height) - snap(top))
         };
+        let texts = self.number_texts(layout);
         for (row, values) in self.cells.iter().enumerate() {
             for (column, value) in values.iter().enumerate() {
                 let (cell, colour) = (place(row, column), scale.colour(*value));
                 canvas.fill(&cell, colour, 1.0);
-                if self.numbers && self.numbers_fit(layout) {
-                    canvas.text(cell.centre(), Align::Centre, TICK, colour.text_on(), &short(*value));
+                if let Some(text) = &texts.get(row * self.width() + column) {
+                    canvas.text(cell.centre(), Align::Centre, TICK, colour.text_on(), text);
                 }
             }
         }
         canvas.outline(&layout.map, Stroke::solid(Colour::AXIS, 1.0));
         for (row, column) in self.marked.iter().flat_map(|(_, cells)| cells) {
-            let inner = place(*row, *column).shrink(1.5, 1.5, 1.5, 1.5);
+            let inner = place(*row, *column).shrink(1.25, 1.25, 1.25, 1.25);
             canvas.outline(&inner, Stroke::solid(Colour::GOLD, 2.5));
         }
     }
 
-    fn numbers_fit(&self, layout: &Layout) -> bool {
-        let widest = self.cells.iter().flatten().map(|v| TICK.width(&short(*v))).fold(0.0, f64::max);
-        widest <= layout.cell.0 - 4.0 && layout.cell.1 >= 15.0
+    /// The numbers in the cells with as many decimals as fit, none if not even whole numbers do.
+    fn number_texts(&self, layout: &Layout) -> Vec<String> {
+        let values: Vec<f64> = self.cells.iter().flatten().copied().collect();
+        let fits = |texts: &Vec<String>| texts.iter().all(|text| TICK.width(text) <= layout.cell.0 - 4.0);
+        let tried = [2, 1, 0].map(|decimals| alike(&values, decimals));
+        let shown = self.numbers && layout.cell.1 >= 15.0;
+        tried.into_iter().find(fits).filter(|_| shown).unwrap_or_default()
     }
 
     fn draw_names(&self, canvas: &mut Canvas, layout: &Layout, options: &Options, body: &Rect) {

@@ -5,9 +5,8 @@ use super::canvas::{Canvas, Stroke};
 use super::frame::{self, Axes, Options, extent};
 use super::geometry::{Rect, clip};
 use super::legend::{self, Entry, Swatch};
-use super::lines::as_levels;
 use super::number::{Number, collect};
-use super::palette::{Style, styles};
+use super::palette::{Style, fills, level_styles};
 use super::{Figure, Kind};
 
 #[derive(Clone, Debug)]
@@ -99,7 +98,7 @@ impl Histogram {
 
     pub fn draw(&self, canvas: &mut Canvas, options: &Options, body: Rect) {
         let names: Vec<&str> = self.samples.iter().map(|(name, _)| name.as_str()).collect();
-        let styles = styles(&names);
+        let styles = fills(&names);
         let entries = self.entries(options, &styles);
         let bins = self.choose_bins(options);
         let counts: Vec<_> = self.samples.iter().map(|(_, values)| bins.counts(values)).collect();
@@ -115,7 +114,7 @@ impl Histogram {
         for (counts, style) in counts.iter().zip(&styles) {
             draw_steps(canvas, &axes, &bins, counts, style);
         }
-        axes.draw_references(canvas, options, &as_levels(&styles_of_levels(options)));
+        axes.draw_references(canvas, options, &level_styles(&options.levels));
         axes.draw_y(canvas, options);
         axes.draw_x(canvas);
         axes.draw_x_name(canvas, options, 22.0);
@@ -132,7 +131,7 @@ impl Histogram {
             };
             entries.extend(self.samples.iter().zip(sample_styles).map(entry));
         }
-        let levels = frame::level_names(options).into_iter().zip(as_levels(&styles_of_levels(options)));
+        let levels = frame::level_names(options).into_iter().zip(level_styles(&options.levels));
         entries.extend(levels.map(|(name, style)| Entry { name, style, swatch: Swatch::Line }));
         entries
     }
@@ -145,10 +144,6 @@ impl Histogram {
         }
         notes
     }
-}
-
-fn styles_of_levels(options: &Options) -> Vec<Style> {
-    styles(&options.levels.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>())
 }
 
 fn draw_steps(canvas: &mut Canvas, axes: &Axes, bins: &Bins, counts: &[f64], style: &Style) {

@@ -6,9 +6,12 @@ use super::frame::{self, Axes, Options, drawable, extent};
 use super::geometry::{Point, Rect, clip};
 use super::legend::{self, EndLabel, Entry, Swatch};
 use super::number::{Number, collect};
-use super::palette::{Style, styles};
+use super::palette::{Style, level_styles, styles};
 use super::scatter::{self, TextMark};
 use super::{Figure, Kind};
+
+/// A curve through at most so many points shows them.
+const FEW: usize = 12;
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct LineChart {
@@ -107,7 +110,7 @@ impl Series {
 
     fn draw_curve(&self, canvas: &mut Canvas, axes: &Axes, options: &Options, style: &Style) {
         let stroke = Stroke { colour: style.colour, width: style.width, dash: style.dash };
-        let few = self.x.len() <= 24;
+        let few = self.x.len() <= FEW;
         for run in self.runs(axes, options) {
             for piece in clip(&run, &axes.rect) {
                 canvas.line(&piece, stroke);
@@ -205,14 +208,12 @@ impl LineChart {
                 names.push(&series.name);
             }
         }
-        let unique = names.len();
-        names.extend(options.levels.iter().map(|(name, _)| name.as_str()));
         let styles = styles(&names);
         let of = |series: &Series| {
             let index = names.iter().position(|name| *name == series.name).unwrap_or(0);
             styles[index]
         };
-        (self.series.iter().map(of).collect(), as_levels(&styles[unique..]))
+        (self.series.iter().map(of).collect(), level_styles(&options.levels))
     }
 
     fn entries(&self, styles: &[Style], levels: &[String], level_styles: &[Style]) -> Vec<Entry> {
@@ -266,7 +267,7 @@ impl LineChart {
 
     /// Air at both ends of the horizontal axis, as a share of its range.
     fn air(&self) -> f64 {
-        let marked = self.series.iter().any(|s| s.x.len() <= 24 || matches!(s.form, Form::Points));
+        let marked = self.series.iter().any(|s| s.x.len() <= FEW || matches!(s.form, Form::Points));
         if self.airy {
             0.06
         } else if marked {
@@ -325,16 +326,6 @@ impl LineChart {
         }
         notes
     }
-}
-
-/// Reference lines are dashed, whatever their family.
-pub(super) fn as_levels(styles: &[Style]) -> Vec<Style> {
-    use super::palette::Dash;
-    let dashed = |style: &Style| match style.dash {
-        Dash::Solid => Style { dash: Dash::Dashed, width: 1.5, ..*style },
-        _ => Style { width: 1.5, ..*style },
-    };
-    styles.iter().map(dashed).collect()
 }
 
 fn distinct(values: impl Iterator<Item = f64>) -> Vec<f64> {

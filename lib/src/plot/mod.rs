@@ -226,7 +226,7 @@ impl Figure {
             Kind::Grid(grid) => return grid.measured(self),
             Kind::Heatmap(map) => map.height(self, width),
             Kind::HeatText(text) => text.height(self, width),
-            _ if panel.is_some() => (width * 7 / 10).clamp(260, HEIGHT),
+            _ if panel.is_some() => (width * 9 / 10).clamp(290, HEIGHT),
             _ => HEIGHT,
         };
         (width, height)

@@ -134,6 +134,27 @@ fn family(name: &str) -> Option<(Colour, Dash)> {
     of.map(|(_, colour, dash)| (*colour, *dash))
 }
 
+/// Reference lines are grey or in the colour of their family, and never solid.
+pub(super) fn level_styles(levels: &[(String, f64)]) -> Vec<Style> {
+    let style = |(name, _): &(String, f64)| {
+        let (colour, dash) = family(name).unwrap_or((Colour::GREY, Dash::DashDot));
+        let dash = if dash == Dash::Solid { Dash::Dashed } else { dash };
+        Style { colour, full: colour, dash, width: 1.5 }
+    };
+    levels.iter().map(style).collect()
+}
+
+/// As [`styles`], for areas: names that would look the same differ in paleness.
+pub(super) fn fills(names: &[&str]) -> Vec<Style> {
+    let mut styles = styles(names);
+    for index in 0..styles.len() {
+        let same = styles[..index].iter().filter(|s| s.full == styles[index].full).count();
+        let pale = [0.0, 0.5, 0.75][same.min(2)];
+        styles[index].colour = styles[index].full.mix(Colour::WHITE, pale);
+    }
+    styles
+}
+
 fn says(name: &str, words: &[&str]) -> bool {
     name.to_lowercase().split(|c: char| !c.is_alphanumeric()).any(|word| words.contains(&word))
 }

@@ -5,6 +5,9 @@ use std::collections::HashMap;
 use png::{BitDepth, ColorType, Compression, Encoder, EncodingError, FilterType};
 use resvg::tiny_skia::Pixmap;
 
+/// So many pixels of one colour are an area, not the edge of a letter.
+const AREA: usize = 100;
+
 type Rgb = [u8; 3];
 
 /// The pixels, which are opaque, as a PNG with a palette.
@@ -35,24 +38,35 @@ pub(super) fn encode(pixels: &Pixmap) -> Result<Vec<u8>, EncodingError> {
 }
 
 /// Up to 256 colours, frequent ones first, that keep a distance from each other.
+///
+/// Areas of one colour come first: their shades carry values, where edges only look smooth.
 fn choose(counts: &HashMap<Rgb, usize>) -> Vec<Rgb> {
     let mut frequent: Vec<(Rgb, usize)> = counts.iter().map(|(colour, count)| (*colour, *count)).collect();
     frequent.sort_by_key(|(colour, count)| (std::cmp::Reverse(*count), *colour));
     if frequent.len() <= 256 {
         return frequent.into_iter().map(|(colour, _)| colour).collect();
     }
-    let mut apart = 12;
+    let areas = frequent.iter().take_while(|(_, count)| *count >= AREA).count().min(170);
+    let (areas, edges) = frequent.split_at(areas);
+    let mut kept = Vec::new();
+    add_apart(&mut kept, areas, 4);
+    let mut apart = 16;
     loop {
-        let mut palette: Vec<Rgb> = Vec::new();
-        for (colour, _) in &frequent {
-            if palette.iter().all(|chosen| distance(chosen, colour) > apart) {
-                palette.push(*colour);
-            }
-        }
+        let mut palette = kept.clone();
+        add_apart(&mut palette, edges, apart);
         if palette.len() <= 256 {
             return palette;
         }
         apart *= 2;
+    }
+}
+
+/// Adds the colours whose squared distance to all of `palette` is more than `apart`.
+fn add_apart(palette: &mut Vec<Rgb>, colours: &[(Rgb, usize)], apart: u32) {
+    for (colour, _) in colours {
+        if palette.len() <= 256 && palette.iter().all(|chosen| distance(chosen, colour) > apart) {
+            palette.push(*colour);
+        }
     }
 }
 
