@@ -35,7 +35,7 @@ impl Axis {
         let (low, high) = if high > low { (low, high) } else { (low / 2.0, high * 2.0) };
         let inside = |v: f64| v >= low * (1.0 - 1e-9) && v <= high * (1.0 + 1e-9);
         let (first, last) = (low.log10().floor() as i32, high.log10().ceil() as i32);
-        let every = ((f64::from(last - first) / wanted.max(1.0)).ceil() as i32).max(1);
+        let every = (((high / low).log10() / wanted.max(1.0)).ceil() as i32).max(1);
         let decades = (first..=last).filter(|power| inside(10f64.powi(*power))).count();
         let named: &[i32] = match decades {
             0 => &[1, 2, 3, 4, 5, 6, 7, 8, 9],
@@ -92,10 +92,15 @@ fn widen(low: f64, high: f64) -> (f64, f64) {
     (low - by, high + by)
 }
 
-/// 1, 2 or 5 times a power of ten, at least `rough`.
+/// 1, 2 or 5 times a power of ten, about `rough`.
 fn nice_step(rough: f64) -> f64 {
     let power = 10f64.powf(rough.log10().floor());
-    let factor = [1.0, 2.0, 5.0, 10.0].into_iter().find(|f| f * power >= rough * 0.999).unwrap_or(10.0);
+    let factor = match rough / power {
+        ..1.5 => 1.0,
+        ..3.2 => 2.0,
+        ..7.1 => 5.0,
+        _ => 10.0,
+    };
     factor * power
 }
 

@@ -4,7 +4,7 @@ use super::axis::{Axis, alike};
 use super::canvas::{Align, Canvas, Stroke};
 use super::font::visible;
 use super::frame::{self, Axes, Options, TICK, drawable, extent};
-use super::geometry::Rect;
+use super::geometry::{Point, Rect};
 use super::legend::{self, EndLabel, Entry, Swatch};
 use super::number::{Number, collect};
 use super::palette::{Colour, Style, family_colour, fills, level_styles};
@@ -100,14 +100,21 @@ impl BarChart {
         let above = legend::height(&entries, body.width);
         let right = legend::beside_width(level_names.iter().map(String::as_str)).min(0.35 * body.width);
         let inner = body.shrink(0.0, above, 0.0, 0.0);
-        let slot = (inner.width - right - 60.0).max(20.0) / self.categories.len().max(1) as f64;
+        let width = (inner.width - right - 60.0).max(20.0);
+        let slot = width / self.categories.len().max(1) as f64;
         let lines: Vec<_> = self.categories.iter().map(|c| TICK.wrap_to(c, slot - 6.0, NAME_LINES)).collect();
         let below = 8.0 + TICK.line_height() * lines.iter().map(Vec::len).max().unwrap_or(1) as f64;
         let last = self.categories.len().max(1) as f64;
         let x_axis = |_| Axis::linear(0.0, last, 1.0, true);
-        let axes = Axes::lay_out(options, inner, right, below, x_axis, |height| self.y_axis(options, height));
+        let axes = Axes::lay_out(options, inner, right, below, x_axis, |height| self.y_axis(options, width, height));
         axes.draw_grid(canvas, false);
         self.draw_bars(canvas, &axes, options, &group_styles);
+        for ((_, value), style) in options.levels.iter().zip(&level_styles) {
+            // White under a reference line keeps it visible on bars.
+            let (y, width) = (axes.y_at(*value).clamp(axes.rect.top, axes.rect.bottom()), 3.5);
+            let under = Stroke { colour: Colour::WHITE, width, dash: style.dash };
+            canvas.line(&[(axes.rect.left, y), (axes.rect.right(), y)], under);
+        }
         axes.draw_references(canvas, options, &level_styles);
         axes.draw_y(canvas, options);
         draw_categories(canvas, &axes, &lines);
@@ -134,7 +141,7 @@ impl BarChart {
         self.groups.iter().zip(styles).map(entry).collect()
     }
 
-    fn y_axis(&self, options: &Options, height: f64) -> Axis {
+    fn y_axis(&self, options: &Options, width: f64, height: f64) -> Axis {
         let ends = self.groups.iter().flat_map(|group| {
             let pair = |i| group.at(i, options).map(|(value, error)| [value - error, value + error]);
             (0..self.categories.len()).filter_map(pair).flatten()
@@ -143,7 +150,9 @@ impl BarChart {
         let shown: Vec<f64> = ends.chain(levels).filter(|v| drawable(*v, options.log_y)).collect();
         let (low, high) = extent(shown.into_iter());
         // Room for the numbers over the bars.
-        let head = 20.0 / height;
+        let upright = self.upright(self.bar_width(width));
+        let longest = self.texts().iter().flatten().map(|text| TICK.width(text)).fold(0.0, f64::max);
+        let head = if upright { (longest + 8.0) / height } else { 20.0 / height };
         if options.log_y {
             let low = if low > 0.0 { 10f64.powf((low * 0.8).log10().floor()) } else { low };
             return frame::y_axis(options, low, high * (high / low).max(1.0).powf(head), height, false);
@@ -157,7 +166,8 @@ impl BarChart {
 
     fn draw_bars(&self, canvas: &mut Canvas, axes: &Axes, options: &Options, styles: &[Style]) {
         let slot = axes.rect.width / self.categories.len().max(1) as f64;
-        let width = (0.76 * slot / self.groups.len().max(1) as f64).min(70.0);
+        let width = self.bar_width(axes.rect.width);
+        let upright = self.upright(width);
         let texts = self.texts();
         let first = -width * self.groups.len() as f64 / 2.0;
         for (index, (group, style)) in self.groups.iter().zip(styles).enumerate() {
@@ -165,7 +175,9 @@ impl BarChart {
                 let Some(bar) = group.at(category, options) else { continue };
                 let left = axes.rect.left + (category as f64 + 0.5) * slot + first + index as f64 * width;
                 let colour = self.colour(category, style);
-                draw_bar(canvas, axes, options, (left, width), bar, colour, &texts[index][category]);
+                let tip = draw_bar(canvas, axes, options, (left, width), bar, colour);
+                let text = &texts[index][category];
+                draw_value(canvas, (left + width / 2.0, tip), bar.0 < 0.0, upright, text);
             }
         }
         if !options.log_y && axes.y.low() < 0.0 {
@@ -173,6 +185,17 @@ impl BarChart {
             let line = Stroke::solid(Colour::AXIS, 1.0);
             canvas.line(&[(axes.rect.left, y), (axes.rect.right(), y)], line);
         }
+    }
+
+    /// The width of one bar where the whole chart is `room` wide, in CSS pixels.
+    fn bar_width(&self, room: f64) -> f64 {
+        let bars = (self.categories.len() * self.groups.len()).max(1) as f64;
+        (0.76 * room / bars).min(70.0)
+    }
+
+    /// Whether numbers read upwards, because some would touch their neighbours.
+    fn upright(&self, bar_width: f64) -> bool {
+        self.texts().iter().flatten().any(|text| TICK.width(text) > bar_width - 3.0)
     }
 
     /// The numbers over the bars, all with as many decimals.
@@ -205,7 +228,7 @@ impl BarChart {
     }
 }
 
-/// `place` is the left edge and width in CSS pixels, `bar` the value and its error.
+/// `place` is the left edge and width in CSS pixels, `bar` the value and its error; returns where its tip is.
 fn draw_bar(
     canvas: &mut Canvas,
     axes: &Axes,
@@ -213,8 +236,7 @@ fn draw_bar(
     place: (f64, f64),
     bar: (f64, f64),
     colour: Colour,
-    text: &str,
-) {
+) -> f64 {
     let ((left, width), (value, error)) = (place, bar);
     let inside = |y: f64| y.clamp(axes.rect.top, axes.rect.bottom());
     let base = inside(if options.log_y { axes.rect.bottom() } else { axes.y_at(0.0) });
@@ -227,16 +249,30 @@ fn draw_bar(
         let (low, high) = (inside(low), inside(axes.y_at(value + error)));
         let stroke = Stroke::solid(Colour::INK, 1.3);
         let cap = (width / 5.0).min(6.0);
-        // White beside the ink keeps it visible on dark bars.
-        canvas.line(&[(centre, low), (centre, high)], Stroke::solid(Colour::WHITE, 3.3));
+        if colour.luminance() < 0.1 {
+            // White beside the ink keeps it visible on dark bars.
+            canvas.line(&[(centre, low), (centre, high)], Stroke::solid(Colour::WHITE, 3.3));
+        }
         canvas.line(&[(centre, low), (centre, high)], stroke);
         canvas.line(&[(centre - cap, low), (centre + cap, low)], stroke);
         canvas.line(&[(centre - cap, high), (centre + cap, high)], stroke);
         tip = if value < 0.0 { low } else { high };
     }
-    if TICK.width(text) <= width + 4.0 {
-        let y = if value < 0.0 { tip + 10.0 } else { tip - 9.0 };
-        canvas.text((centre, y), Align::Centre, TICK, Colour::INK, text);
+    tip
+}
+
+/// The value beyond the tip of its bar, on white that hides the grid.
+fn draw_value(canvas: &mut Canvas, tip: Point, below: bool, upright: bool, text: &str) {
+    let away = if below { 1.0 } else { -1.0 };
+    let (long, high) = (TICK.width(text), TICK.size);
+    let (width, height) = if upright { (high, long) } else { (long, high) };
+    let middle = tip.1 + away * (height / 2.0 + 4.0);
+    let behind = Rect::new(tip.0 - width / 2.0, middle - height / 2.0 - 1.0, width, height + 2.0);
+    canvas.fill(&behind, Colour::WHITE, 0.8);
+    if upright {
+        canvas.text_up((tip.0, middle), Align::Centre, TICK, Colour::INK, text);
+    } else {
+        canvas.text((tip.0, middle), Align::Centre, TICK, Colour::INK, text);
     }
 }
 

@@ -156,7 +156,7 @@ impl Axes {
 
     /// The name of the horizontal axis, `below` pixels under the data.
     pub fn draw_x_name(&self, canvas: &mut Canvas, options: &Options, below: f64) {
-        let name = LABEL.shorten(&options.x_label, self.rect.width + 60.0);
+        let name = LABEL.shorten(&options.x_label, self.rect.width + 40.0);
         let at = (self.rect.centre().0, self.rect.bottom() + below + 12.0);
         canvas.text(at, Align::Centre, LABEL, Colour::INK, &name);
     }
@@ -214,7 +214,7 @@ pub(super) fn y_axis(options: &Options, low: f64, high: f64, height: f64, whole:
     if options.log_y {
         let (low, high) = if low > 0.0 { (low, high) } else { (high.abs().max(1e-300) / 1e3, high.abs().max(1e-297)) };
         let air = if options.y_range.is_some() { 1.0 } else { (high / low).powf(0.04) };
-        return Axis::log(low / air, high * air, wanted * 1.3);
+        return Axis::log(low / air, high * air, height / 32.0);
     }
     let air = if options.y_range.is_some() { 0.0 } else { 0.05 * (high - low) };
     let bottom = if low >= 0.0 { (low - air).max(0.0) } else { low - air };

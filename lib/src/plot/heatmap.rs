@@ -1,6 +1,6 @@
 //! Heatmaps: a matrix as coloured cells, with row and column names, marks and numbers.
 
-use super::axis::{alike, short};
+use super::axis::alike;
 use super::canvas::{Align, Canvas, Stroke};
 use super::colormap::{ColourScale, Hue};
 use super::font::visible;
@@ -247,11 +247,11 @@ impl Heatmap {
         }
     }
 
-    /// The numbers in the cells with as many decimals as fit, none if not even whole numbers do.
+    /// The numbers in the cells with two decimals or one, none where they do not fit.
     fn number_texts(&self, layout: &Layout) -> Vec<String> {
         let values: Vec<f64> = self.cells.iter().flatten().copied().collect();
-        let fits = |texts: &Vec<String>| texts.iter().all(|text| TICK.width(text) <= layout.cell.0 - 4.0);
-        let tried = [2, 1, 0].map(|decimals| alike(&values, decimals));
+        let fits = |texts: &Vec<String>| texts.iter().all(|text| TICK.width(text) <= layout.cell.0 - 3.0);
+        let tried = [2, 1].map(|decimals| alike(&values, decimals));
         let shown = self.numbers && layout.cell.1 >= 15.0;
         tried.into_iter().find(fits).filter(|_| shown).unwrap_or_default()
     }
@@ -318,16 +318,12 @@ fn draw_bar(canvas: &mut Canvas, bar: &Rect, scale: &ColourScale, name: &str) {
         canvas.fill(&band, scale.colour(value), 1.0);
     }
     canvas.outline(bar, Stroke::solid(Colour::AXIS, 1.0));
-    let middle = 0.5 * (scale.low + scale.high);
-    let marks = if bar.height >= 60.0 { vec![0.0, 0.5, 1.0] } else { vec![0.0, 1.0] };
-    for share in marks {
-        let value = match share {
-            0.0 => scale.low,
-            1.0 => scale.high,
-            _ => middle,
-        };
+    let marks: &[f64] = if bar.height >= 60.0 { &[0.0, 0.5, 1.0] } else { &[0.0, 1.0] };
+    let values: Vec<f64> = marks.iter().map(|share| scale.low + share * (scale.high - scale.low)).collect();
+    for ((share, value), text) in marks.iter().zip(&values).zip(alike(&values, 2)) {
+        let text = if *value == 0.0 { "0" } else { &text };
         let y = (bar.bottom() - share * bar.height).clamp(bar.top + 5.0, bar.bottom() - 5.0);
-        canvas.text((bar.right() + 5.0, y), Align::Left, TICK, Colour::GREY, &short(value));
+        canvas.text((bar.right() + 5.0, y), Align::Left, TICK, Colour::GREY, text);
     }
     let at = (bar.right() + 48.0, bar.centre().1);
     canvas.text_up(at, Align::Centre, LABEL, Colour::GREY, &LABEL.shorten(name, bar.height.max(80.0)));

@@ -75,8 +75,7 @@ impl Grid {
     pub fn measured(&self, figure: &Figure) -> (u32, u32) {
         let (widths, heights) = self.tracks();
         let width: u32 = widths.iter().sum::<u32>().max(120);
-        let title = frame::title_height(figure, width.into());
-        let outside = if title > 0.0 { title + frame::MARGIN } else { 0.0 };
+        let outside = frame::title_height(figure, width.into());
         (width, (heights.iter().sum::<u32>() + outside.ceil() as u32).max(120))
     }
 

@@ -96,13 +96,9 @@ pub(super) fn draw_beside(canvas: &mut Canvas, labels: &[EndLabel], rect: &Rect)
     let places = spread(&wanted, FONT.size + 3.5, rect.top, rect.bottom());
     for ((label, y), wanted) in labels.iter().zip(places).zip(wanted) {
         let edge = rect.right();
-        let stroke = Stroke { colour: label.style.colour, width: 1.0, dash: label.style.dash };
-        if label.from.0 < edge - 1.0 {
-            let faint = Stroke { colour: label.style.colour.mix(Colour::WHITE, 0.5), ..stroke };
-            canvas.line(&[(label.from.0 + 4.0, wanted), (edge, wanted)], faint);
-        }
-        let leader = Stroke::solid(label.style.colour.mix(Colour::WHITE, 0.3), 1.0);
-        canvas.line(&[(edge + 2.0, wanted), (edge + LEADER - 4.0, y)], leader);
+        let start = (label.from.0 + 4.0).min(edge + 2.0);
+        let leader = Stroke::solid(label.style.colour.mix(Colour::WHITE, 0.35), 1.0);
+        canvas.line(&[(start, wanted), (edge + 2.0, wanted), (edge + LEADER - 4.0, y)], leader);
         let colour = label.style.full.for_text();
         canvas.text((edge + LEADER, y), Align::Left, FONT, colour, &label.name);
     }

@@ -108,9 +108,8 @@ impl Series {
         runs.map(|run| run.iter().map(|(x, y)| axes.place(*x, *y)).collect()).collect()
     }
 
-    fn draw_curve(&self, canvas: &mut Canvas, axes: &Axes, options: &Options, style: &Style) {
+    fn draw_curve(&self, canvas: &mut Canvas, axes: &Axes, options: &Options, style: &Style, few: bool) {
         let stroke = Stroke { colour: style.colour, width: style.width, dash: style.dash };
-        let few = self.x.len() <= FEW;
         for run in self.runs(axes, options) {
             for piece in clip(&run, &axes.rect) {
                 canvas.line(&piece, stroke);
@@ -180,23 +179,23 @@ impl LineChart {
         }
     }
 
+    /// Bands lie under curves, curves under points.
     fn draw_series(&self, canvas: &mut Canvas, axes: &Axes, options: &Options, styles: &[Style]) {
+        let with_points = self.series.iter().any(|s| matches!(s.form, Form::Points));
         let forms = self.series.iter().zip(styles);
         for (series, style) in forms.clone() {
             if let Form::Band(high) = &series.form {
                 series.draw_band(high, canvas, axes, options, style);
             }
         }
-        for (series, style) in forms {
-            match series.form {
-                Form::Curve => series.draw_curve(canvas, axes, options, style),
-                Form::Points => {
-                    let radius = if series.x.len() > 300 { 2.2 } else { 4.0 };
-                    let runs = series.runs(axes, options);
-                    runs.iter().for_each(|run| draw_points(canvas, run, axes, style, radius));
-                }
-                Form::Band(_) => {}
-            }
+        for (series, style) in forms.clone().filter(|(s, _)| matches!(s.form, Form::Curve)) {
+            let few = series.x.len() <= FEW && !with_points;
+            series.draw_curve(canvas, axes, options, style, few);
+        }
+        for (series, style) in forms.filter(|(s, _)| matches!(s.form, Form::Points)) {
+            let radius = if series.x.len() > 300 { 2.2 } else { 4.0 };
+            let runs = series.runs(axes, options);
+            runs.iter().for_each(|run| draw_points(canvas, run, axes, style, radius));
         }
     }
 
