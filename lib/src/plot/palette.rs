@@ -1,0 +1,194 @@
+//! Colours: one for each family of models, the same in all figures.
+//!
+//! Okabe and Ito's colours (jfly.uni-koeln.de/color), which colour-blind readers tell apart, with
+//! black and yellow replaced by a dark violet and a dark red: every pair also differs by 18 or more
+//! in CIE Lab under simulated protanopia and deuteranopia (Machado et al. 2009); n-grams, whose grey
+//! comes closer, are dotted.
+
+/// Red, green and blue, 0–255.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Colour(pub u8, pub u8, pub u8);
+
+impl Colour {
+    pub const WHITE: Self = Self(255, 255, 255);
+    pub const BLACK: Self = Self(0, 0, 0);
+    pub const INK: Self = Self(0x22, 0x22, 0x22);
+    pub const GREY: Self = Self(0x5A, 0x5A, 0x5A);
+    pub const AXIS: Self = Self(0x9A, 0x9A, 0x9A);
+    pub const GRID: Self = Self(0xE6, 0xE6, 0xE6);
+    pub const GOLD: Self = Self(0xE6, 0x9F, 0x00);
+
+    /// The colour `share` of the way to `other`; `share` from 0 to 1.
+    pub fn mix(self, other: Colour, share: f64) -> Self {
+        let part = |a: u8, b: u8| (f64::from(a) + share * (f64::from(b) - f64::from(a))).round() as u8;
+        Self(part(self.0, other.0), part(self.1, other.1), part(self.2, other.2))
+    }
+
+    /// Relative luminance, 0 (black) to 1 (white), as WCAG 2 defines it.
+    pub fn luminance(self) -> f64 {
+        let linear = |c: u8| {
+            let c = f64::from(c) / 255.0;
+            if c <= 0.04045 { c / 12.92 } else { ((c + 0.055) / 1.055).powf(2.4) }
+        };
+        0.2126 * linear(self.0) + 0.7152 * linear(self.1) + 0.0722 * linear(self.2)
+    }
+
+    /// Dark enough for text on white: contrast 4.5 or more.
+    pub fn for_text(self) -> Self {
+        let darker = (0..20).map(|step| self.mix(Self::BLACK, f64::from(step) / 20.0));
+        darker.into_iter().find(|c| 1.05 / (c.luminance() + 0.05) >= 4.5).unwrap_or(Self::INK)
+    }
+
+    /// Black or white, whichever reads better on this colour.
+    pub fn text_on(self) -> Self {
+        if self.luminance() > 0.3 { Self::INK } else { Self::WHITE }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Dash {
+    Solid,
+    Dashed,
+    Dotted,
+    DashDot,
+}
+
+impl Dash {
+    const ALL: [Self; 4] = [Self::Solid, Self::Dashed, Self::Dotted, Self::DashDot];
+
+    /// Ink and gap in turn, in CSS pixels.
+    pub fn pattern(self) -> &'static [f64] {
+        match self {
+            Self::Solid => &[],
+            Self::Dashed => &[7.0, 4.0],
+            Self::Dotted => &[2.0, 2.5],
+            Self::DashDot => &[8.0, 3.0, 2.0, 3.0],
+        }
+    }
+}
+
+/// How a series is drawn; `width` in CSS pixels.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Style {
+    pub colour: Colour,
+    /// The colour of its family, where `colour` is a paler form of it.
+    pub full: Colour,
+    pub dash: Dash,
+    pub width: f64,
+}
+
+const FAMILIES: [(&[&str], Colour, Dash); 10] = [
+    (&["entropy floor", "floor"], Colour(0x44, 0x44, 0x44), Dash::Dashed),
+    (&["n-gram", "unigram", "bigram", "trigram", "5-gram"], Colour(0x70, 0x70, 0x70), Dash::Dotted),
+    (&["rnn"], Colour(0xE6, 0x9F, 0x00), Dash::Solid),
+    (&["gru"], Colour(0xCC, 0x79, 0xA7), Dash::Solid),
+    (&["lstm"], Colour(0xD5, 0x5E, 0x00), Dash::Solid),
+    (&["seq2seq"], Colour(0x56, 0xB4, 0xE9), Dash::Solid),
+    (&["attention"], Colour(0x00, 0x9E, 0x73), Dash::Solid),
+    (&["transformer"], Colour(0x00, 0x72, 0xB2), Dash::Solid),
+    (&["gpt"], Colour(0x3B, 0x1F, 0x7A), Dash::Solid),
+    (&["bert"], Colour(0x6B, 0x0F, 0x2E), Dash::Solid),
+];
+
+/// Where no family is named: the curves of "train" and "validation" alone.
+const MODEL: Colour = Colour(0x30, 0x47, 0x5E);
+
+/// For names outside the families, in this order.
+const FREE: [Colour; 8] = [
+    Colour(0x00, 0x72, 0xB2),
+    Colour(0xD5, 0x5E, 0x00),
+    Colour(0x00, 0x9E, 0x73),
+    Colour(0xCC, 0x79, 0xA7),
+    Colour(0xE6, 0x9F, 0x00),
+    Colour(0x3B, 0x1F, 0x7A),
+    Colour(0x56, 0xB4, 0xE9),
+    Colour(0x6B, 0x0F, 0x2E),
+];
+
+/// The colour of the family that `name` begins with, as red, green, blue; `None` outside the families.
+///
+/// The families are floor, n-gram, RNN, GRU, LSTM, seq2seq, attention, transformer, GPT and BERT;
+/// case does not matter. "with attention" belongs to attention, "without attention" to seq2seq.
+///
+/// ```
+/// use llm_course::plot::family_colour;
+///
+/// assert_eq!(family_colour("LSTM, 128 wide"), Some([213, 94, 0]));
+/// assert_eq!(family_colour("lstm train"), family_colour("LSTM"));
+/// assert_eq!(family_colour("chance"), None);
+/// ```
+pub fn family_colour(name: &str) -> Option<[u8; 3]> {
+    family(name).map(|(colour, _)| [colour.0, colour.1, colour.2])
+}
+
+fn family(name: &str) -> Option<(Colour, Dash)> {
+    let name = name.trim().to_lowercase();
+    let name = match name.as_str() {
+        name if ["without attention", "no attention"].iter().any(|p| name.contains(p)) => "seq2seq",
+        name if name.starts_with("with attention") => "attention",
+        name if name.starts_with("seq2seq") && name.contains("attention") => "attention",
+        name if name.split(['-', ' ']).nth(1).is_some_and(|word| word.starts_with("gram")) => "n-gram",
+        name => name,
+    };
+    let of = FAMILIES.iter().find(|(names, ..)| names.iter().any(|start| name.starts_with(start)));
+    of.map(|(_, colour, dash)| (*colour, *dash))
+}
+
+/// Reference lines are grey or in the colour of their family, and never solid.
+pub(super) fn level_styles(levels: &[(String, f64)]) -> Vec<Style> {
+    let style = |(name, _): &(String, f64)| {
+        let (colour, dash) = family(name).unwrap_or((Colour::GREY, Dash::DashDot));
+        let dash = if dash == Dash::Solid { Dash::Dashed } else { dash };
+        Style { colour, full: colour, dash, width: 1.5 }
+    };
+    levels.iter().map(style).collect()
+}
+
+/// As [`styles`], for areas: names that would look the same differ in paleness.
+pub(super) fn fills(names: &[&str]) -> Vec<Style> {
+    let mut styles = styles(names);
+    for index in 0..styles.len() {
+        let same = styles[..index].iter().filter(|s| s.full == styles[index].full).count();
+        let pale = [0.0, 0.5, 0.75][same.min(2)];
+        styles[index].colour = styles[index].full.mix(Colour::WHITE, pale);
+    }
+    styles
+}
+
+fn says(name: &str, words: &[&str]) -> bool {
+    name.to_lowercase().split(|c: char| !c.is_alphanumeric()).any(|word| words.contains(&word))
+}
+
+/// A style for each name: families keep theirs, others take the next free colour.
+///
+/// Training is the pale, thin form of a colour, validation the full one. Names that would look the
+/// same differ in their dashes.
+pub(super) fn styles(names: &[&str]) -> Vec<Style> {
+    let families: Vec<_> = names.iter().map(|name| family(name)).collect();
+    let mut styles: Vec<Style> = Vec::new();
+    for (name, family) in names.iter().zip(&families) {
+        let trains = says(name, &["train", "training"]);
+        let validates = says(name, &["validation", "valid", "val", "test", "held"]);
+        let (full, dash) = match family {
+            Some(family) => *family,
+            None if trains || validates => (MODEL, Dash::Solid),
+            None => {
+                let taken = |c: &Colour| {
+                    families.iter().flatten().any(|f| f.0 == *c) || styles.iter().any(|s| s.full == *c)
+                };
+                let free = FREE.iter().find(|c| !taken(c));
+                (*free.unwrap_or(&FREE[styles.len() % FREE.len()]), Dash::Solid)
+            }
+        };
+        let (colour, width) = if trains { (full.mix(Colour::WHITE, 0.45), 1.4) } else { (full, 2.0) };
+        let mut style = Style { colour, full, dash, width };
+        let same = |style: &Style| styles.iter().any(|s| s.colour == style.colour && s.dash == style.dash);
+        if same(&style)
+            && let Some(other) = Dash::ALL.map(|dash| Style { dash, ..style }).into_iter().find(|s| !same(s))
+        {
+            style = other;
+        }
+        styles.push(style);
+    }
+    styles
+}
