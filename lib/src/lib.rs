@@ -9,10 +9,29 @@ pub mod grammar;
 pub mod metrics;
 pub mod models;
 pub mod ngram;
+pub mod plot;
 mod runtime;
 pub mod tokenizers;
 pub mod train;
 
 pub use error::{Error, Result};
 pub use runtime::{budget, claim, device, quick, seed};
+
+/// What a notebook needs in scope: `use llm_course::prelude::*;`.
+pub mod prelude {
+    pub use crate::check;
+    pub use crate::data::{Batch, Split, TextDataset};
+    pub use crate::decode::{Sampling, generate};
+    pub use crate::grammar::Grammar;
+    pub use crate::metrics::{accuracy, bits, perplexity};
+    pub use crate::models::{CharRnn, CharRnnConfig, RnnWeights};
+    pub use crate::ngram::NGram;
+    pub use crate::plot::{self, Figure};
+    pub use crate::tokenizers::{CharTokenizer, Tokenizer};
+    pub use crate::train::{AdamW, History, TrainConfig, Trainer, clip_grad_norm, evaluate};
+    pub use crate::{Error, Result, budget, claim, device, ndarray, quick, rand, rand_chacha, seed, tch};
+    pub use tch::nn::{self, Module};
+    pub use tch::{Device, IndexOp, Kind, Tensor, no_grad};
+}
+
 pub use {ndarray, rand, rand_chacha, tch};

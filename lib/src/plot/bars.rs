@@ -96,7 +96,7 @@ impl BarChart {
         let group_styles = fills(&names);
         let level_styles = level_styles(&options.levels);
         let level_names = frame::level_names(options);
-        let entries = self.entries(&group_styles);
+        let entries = legend::fit(self.entries(&group_styles), &body);
         let above = legend::height(&entries, body.width);
         let right = legend::beside_width(level_names.iter().map(String::as_str)).min(0.35 * body.width);
         let inner = body.shrink(0.0, above, 0.0, 0.0);
@@ -109,11 +109,10 @@ impl BarChart {
         let axes = Axes::lay_out(options, inner, right, below, x_axis, |height| self.y_axis(options, width, height));
         axes.draw_grid(canvas, false);
         self.draw_bars(canvas, &axes, options, &group_styles);
-        for ((_, value), style) in options.levels.iter().zip(&level_styles) {
+        for (_, value) in &options.levels {
             // White under a reference line keeps it visible on bars.
-            let (y, width) = (axes.y_at(*value).clamp(axes.rect.top, axes.rect.bottom()), 3.5);
-            let under = Stroke { colour: Colour::WHITE, width, dash: style.dash };
-            canvas.line(&[(axes.rect.left, y), (axes.rect.right(), y)], under);
+            let y = axes.y_at(*value).clamp(axes.rect.top, axes.rect.bottom());
+            canvas.line(&[(axes.rect.left, y), (axes.rect.right(), y)], Stroke::solid(Colour::WHITE, 3.5));
         }
         axes.draw_references(canvas, options, &level_styles);
         axes.draw_y(canvas, options);
@@ -177,7 +176,9 @@ impl BarChart {
                 let colour = self.colour(category, style);
                 let tip = draw_bar(canvas, axes, options, (left, width), bar, colour);
                 let text = &texts[index][category];
-                draw_value(canvas, (left + width / 2.0, tip), bar.0 < 0.0, upright, text);
+                if width >= TICK.size {
+                    draw_value(canvas, (left + width / 2.0, tip), bar.0 < 0.0, upright, text);
+                }
             }
         }
         if !options.log_y && axes.y.low() < 0.0 {

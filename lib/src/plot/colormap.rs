@@ -8,6 +8,9 @@ pub(super) enum Hue {
     Warm,
 }
 
+/// Steps between the two end colours: more are not seen, and would not fit into the image's palette.
+const LEVELS: f64 = 48.0;
+
 const BLUE: [Colour; 5] = [
     Colour(0xFA, 0xFC, 0xFF),
     Colour(0xC6, 0xDB, 0xEF),
@@ -50,7 +53,7 @@ impl ColourScale {
             return Self { low: reach.0, high: reach.1, stops: &DIVERGING };
         }
         // A range that begins near 0 begins at 0, so that white means none.
-        let low = if range.is_none() && low < 0.5 * high { 0.0 } else { low };
+        let low = if range.is_none() && (low <= 0.5 * high || low == high) { 0.0 } else { low };
         let high = if high > low { high } else { low + low.abs().max(1.0) };
         Self { low, high, stops: if hue == Hue::Blue { &BLUE } else { &WARM } }
     }
@@ -59,7 +62,8 @@ impl ColourScale {
         if !value.is_finite() {
             return Colour::GRID;
         }
-        let place = ((value - self.low) / (self.high - self.low)).clamp(0.0, 1.0) * 4.0;
+        let share = ((value - self.low) / (self.high - self.low)).clamp(0.0, 1.0);
+        let place = (share * LEVELS).round() / LEVELS * 4.0;
         let index = (place as usize).min(3);
         self.stops[index].mix(self.stops[index + 1], place - index as f64)
     }

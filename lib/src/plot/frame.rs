@@ -20,6 +20,31 @@ pub(super) struct Options {
     pub marks: Vec<(String, f64)>,
 }
 
+impl Options {
+    fn level_fits(&self, level: &(String, f64)) -> bool {
+        drawable(level.1, self.log_y)
+    }
+
+    fn mark_fits(&self, mark: &(String, f64)) -> bool {
+        drawable(mark.1, self.log_x)
+    }
+
+    /// The same without reference lines that cannot be drawn.
+    pub fn drawable(&self) -> Self {
+        let mut options = self.clone();
+        options.levels.retain(|level| self.level_fits(level));
+        options.marks.retain(|mark| self.mark_fits(mark));
+        options
+    }
+
+    fn notes(&self) -> Vec<String> {
+        let levels = self.levels.iter().filter(|level| !self.level_fits(level));
+        let marks = self.marks.iter().filter(|mark| !self.mark_fits(mark));
+        let note = |(name, value): &(String, f64)| format!("\"{name}\" at {} left out", short(*value));
+        levels.chain(marks).map(note).collect()
+    }
+}
+
 /// White around a figure, in CSS pixels, so that it also stands on a dark page.
 pub(super) const MARGIN: f64 = 14.0;
 pub(super) const TICK: Font = Font::regular(12.0);
@@ -33,8 +58,17 @@ pub(super) fn title_font(width: f64) -> Font {
 /// The height of the title with the gap below it, in CSS pixels.
 pub(super) fn title_height(figure: &Figure, width: f64) -> f64 {
     let font = title_font(width);
-    let lines = font.balance(&figure.title, width - 2.0 * MARGIN, 4).len();
+    let lines = title_lines(figure, width).len();
     if lines == 0 { 0.0 } else { lines as f64 * font.line_height() + 8.0 }
+}
+
+fn title_lines(figure: &Figure, width: f64) -> Vec<String> {
+    // A small figure keeps room for its data.
+    let most = match figure.size {
+        Some((_, height)) if height < 220 => 2,
+        _ => 4,
+    };
+    title_font(width).balance(&figure.title, width - 2.0 * MARGIN, most)
 }
 
 pub(super) fn notes_height(figure: &Figure, width: f64) -> f64 {
@@ -43,13 +77,15 @@ pub(super) fn notes_height(figure: &Figure, width: f64) -> f64 {
 }
 
 fn note_lines(figure: &Figure, width: f64) -> Vec<String> {
-    NOTE.wrap_to(&figure.kind.notes(&figure.options).join("; "), width - 2.0 * MARGIN, 3)
+    let mut notes = figure.kind.notes(&figure.options);
+    notes.extend(figure.options.notes());
+    NOTE.wrap_to(&notes.join("; "), width - 2.0 * MARGIN, 3)
 }
 
 /// Draws title and notes and returns the room between them.
 pub(super) fn surround(canvas: &mut Canvas, figure: &Figure, area: Rect, title_height: f64) -> Rect {
     let font = title_font(area.width);
-    let lines = font.balance(&figure.title, area.width - 2.0 * MARGIN, 4);
+    let lines = title_lines(figure, area.width);
     let top = area.top + MARGIN;
     for (index, line) in lines.iter().enumerate() {
         let y = top + (index as f64 + 0.5) * font.line_height();
@@ -209,7 +245,7 @@ pub(super) fn left_out(what: &str, not_finite: usize, not_positive: usize) -> Ve
 
 /// The vertical axis for values between `low` and `high`, with some air.
 pub(super) fn y_axis(options: &Options, low: f64, high: f64, height: f64, whole: bool) -> Axis {
-    let wanted = height / 48.0;
+    let wanted = height / 54.0;
     let (low, high) = options.y_range.unwrap_or((low, high));
     if options.log_y {
         let (low, high) = if low > 0.0 { (low, high) } else { (high.abs().max(1e-300) / 1e3, high.abs().max(1e-297)) };

@@ -250,7 +250,7 @@ impl Heatmap {
     /// The numbers in the cells with two decimals or one, none where they do not fit.
     fn number_texts(&self, layout: &Layout) -> Vec<String> {
         let values: Vec<f64> = self.cells.iter().flatten().copied().collect();
-        let fits = |texts: &Vec<String>| texts.iter().all(|text| TICK.width(text) <= layout.cell.0 - 3.0);
+        let fits = |texts: &Vec<String>| texts.iter().all(|text| TICK.width(text) <= layout.cell.0 - 5.0);
         let tried = [2, 1].map(|decimals| alike(&values, decimals));
         let shown = self.numbers && layout.cell.1 >= 15.0;
         tried.into_iter().find(fits).filter(|_| shown).unwrap_or_default()

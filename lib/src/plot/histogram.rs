@@ -99,7 +99,7 @@ impl Histogram {
     pub fn draw(&self, canvas: &mut Canvas, options: &Options, body: Rect) {
         let names: Vec<&str> = self.samples.iter().map(|(name, _)| name.as_str()).collect();
         let styles = fills(&names);
-        let entries = self.entries(options, &styles);
+        let entries = legend::fit(self.entries(options, &styles), &body);
         let bins = self.choose_bins(options);
         let counts: Vec<_> = self.samples.iter().map(|(_, values)| bins.counts(values)).collect();
         let most = counts.iter().flatten().fold(0.0_f64, |most, c| most.max(*c));

@@ -32,6 +32,17 @@ impl Entry {
     }
 }
 
+/// The entries that fit into the upper half of `area`; the last one says "…" where some do not.
+pub(super) fn fit(mut entries: Vec<Entry>, area: &Rect) -> Vec<Entry> {
+    let rows = places(&entries, area.width);
+    let fitting = rows.iter().filter(|(_, y)| y + ROW <= 0.5 * area.height).count().max(1);
+    if fitting < entries.len() {
+        entries.truncate(fitting);
+        entries.iter_mut().last().into_iter().for_each(|entry| entry.name.push('…'));
+    }
+    entries
+}
+
 /// The height that a legend takes in `width` pixels.
 pub(super) fn height(entries: &[Entry], width: f64) -> f64 {
     let rows = places(entries, width).iter().map(|place| place.1).fold(0.0, f64::max);

@@ -162,8 +162,9 @@ impl LineChart {
         let names: Vec<&str> = entries.iter().map(|entry| entry.name.as_str()).collect();
         let beside =
             entries.iter().all(|e| e.swatch == Swatch::Line) && frame::names_fit_beside(&names, &body);
-        let above = if beside { 0.0 } else { legend::height(&entries, body.width) };
         let right = if beside { legend::beside_width(names.into_iter()) } else { 10.0 };
+        let entries = if beside { entries } else { legend::fit(entries, &body) };
+        let above = if beside { 0.0 } else { legend::height(&entries, body.width) };
         let axes = self.axes(options, body.shrink(0.0, above, 0.0, 0.0), right);
         axes.draw_grid(canvas, true);
         self.draw_series(canvas, &axes, options, &series_styles);
@@ -244,7 +245,8 @@ impl LineChart {
             let texts = self.texts.iter().map(|text| text.x);
             self.series.iter().flat_map(|s| s.x.iter().copied()).chain(texts)
         };
-        let (x_low, x_high) = extent(xs().filter(|x| drawable(*x, options.log_x)));
+        let marks = options.marks.iter().map(|(_, value)| *value);
+        let (x_low, x_high) = extent(xs().filter(|x| drawable(*x, options.log_x)).chain(marks));
         let whole = xs().filter(|x| x.is_finite()).all(|x| x.fract() == 0.0);
         let places = distinct(xs().filter(|x| drawable(*x, options.log_x)));
         let (y_low, y_high) = extent(self.ys(options).filter(|y| drawable(*y, options.log_y)));

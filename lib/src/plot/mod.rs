@@ -140,17 +140,17 @@ impl Figure {
         self
     }
 
-    /// Width and height in CSS pixels, from 120 to 4000; the PNG has twice as many in each direction.
+    /// Width and height in CSS pixels, from 150 to 4000; the PNG has twice as many in each direction.
     ///
     /// The default is 760 × 420 for a chart alone, less for the panels of a row; a heatmap and a
     /// coloured text take the height that they need.
     pub fn size(mut self, width: u32, height: u32) -> Self {
-        if ![width, height].iter().all(|side| (120..=4000).contains(side)) {
+        if ![width, height].iter().all(|side| (150..=4000).contains(side)) {
             self.note_mistake(format!(
-                "a figure of {width} × {height} pixels: width and height go from 120 to 4000"
+                "a figure of {width} × {height} pixels: width and height go from 150 to 4000"
             ));
         }
-        self.size = Some((width.clamp(120, 4000), height.clamp(120, 4000)));
+        self.size = Some((width.clamp(150, 4000), height.clamp(150, 4000)));
         self
     }
 
@@ -234,6 +234,6 @@ impl Figure {
 
     fn draw(&self, canvas: &mut Canvas, area: Rect, title_height: f64) {
         let body = frame::surround(canvas, self, area, title_height);
-        self.kind.draw(canvas, &self.options, body);
+        self.kind.draw(canvas, &self.options.drawable(), body);
     }
 }

@@ -82,11 +82,28 @@ impl Figure {
     /// A mistake in the figure is printed to the standard error instead.
     pub fn evcxr_display(&self) {
         match self.png() {
-            Ok(png) => println!(
-                "EVCXR_BEGIN_CONTENT image/png\n{}\nEVCXR_END_CONTENT",
-                BASE64_STANDARD.encode(png)
-            ),
+            Ok(png) => println!("{}", notebook_image(&png)),
             Err(error) => eprintln!("no figure: {error}"),
         }
+    }
+}
+
+/// A PNG image as the kernel reads it from the standard output.
+fn notebook_image(png: &[u8]) -> String {
+    format!("EVCXR_BEGIN_CONTENT image/png\n{}\nEVCXR_END_CONTENT", BASE64_STANDARD.encode(png))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernel_gets_one_png_between_its_marks() {
+        let png = Figure::lines("Loss").line("train", 0..3, [3, 2, 1]).png().unwrap();
+        let message = notebook_image(&png);
+        let lines: Vec<&str> = message.lines().collect();
+        assert_eq!((lines.len(), lines[0]), (3, "EVCXR_BEGIN_CONTENT image/png"));
+        assert_eq!(BASE64_STANDARD.decode(lines[1]).unwrap(), png);
+        assert_eq!(lines[2], "EVCXR_END_CONTENT");
     }
 }
