@@ -1,3 +1,5 @@
 //! What `cargo course` does, as a library that the command and the tests share.
 
+pub mod notebook;
 pub mod paths;
+pub mod runner;

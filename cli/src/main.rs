@@ -1,1 +1,33 @@
-fn main() {}
+//! `cargo course`: sets up, opens, runs and tests the notebooks.
+
+use clap::{Parser, Subcommand};
+use course::paths::Course;
+use course::runner;
+
+#[derive(Parser)]
+#[command(name = "course", bin_name = "cargo course", about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Run(runner::command::RunArgs),
+}
+
+fn main() -> std::process::ExitCode {
+    match Course::find().and_then(|course| execute(&course, Cli::parse().command)) {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error:#}");
+            std::process::ExitCode::FAILURE
+        }
+    }
+}
+
+fn execute(course: &Course, command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Run(args) => runner::command::run(course, &args),
+    }
+}
