@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 use course::paths::Course;
-use course::runner;
+use course::{build, runner, verify};
 
 #[derive(Parser)]
 #[command(name = "course", bin_name = "cargo course", about)]
@@ -14,6 +14,8 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Run(runner::command::RunArgs),
+    Build(build::BuildArgs),
+    Test(verify::TestArgs),
 }
 
 fn main() -> std::process::ExitCode {
@@ -29,5 +31,7 @@ fn main() -> std::process::ExitCode {
 fn execute(course: &Course, command: Command) -> anyhow::Result<()> {
     match command {
         Command::Run(args) => runner::command::run(course, &args),
+        Command::Build(args) => build::build(course, &args),
+        Command::Test(args) => verify::test(course, &args),
     }
 }

@@ -73,9 +73,10 @@ pub fn is_executed(cell: &Cell) -> bool {
     matches!(cell, Cell::Code { .. }) && !source(cell).trim().is_empty() && !has_tag(cell, "skip-execution")
 }
 
-/// A cell's outputs as text; images and other rich outputs by their type.
+/// A cell's outputs as plain text without colours; images and other rich outputs by their type.
 pub fn outputs_as_text(outputs: &[Output]) -> String {
-    outputs.iter().map(output_as_text).collect()
+    let text: String = outputs.iter().map(output_as_text).collect();
+    console::strip_ansi_codes(&text).into_owned()
 }
 
 fn output_as_text(output: &Output) -> String {

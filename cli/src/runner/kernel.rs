@@ -130,15 +130,24 @@ impl Kernel {
 
     /// Asks for the kernel's info until an answer is seen on iopub, where a subscription takes time.
     async fn wait_until_heard(&mut self) -> Result<()> {
+        let mut asked = Vec::new();
         loop {
             let request = JupyterMessage::from(KernelInfoRequest {});
-            let id = request.header.msg_id.clone();
+            asked.push(request.header.msg_id.clone());
             self.shell.send(request).await?;
             let heard = timeout(Duration::from_millis(500), async {
-                while !is_idle(&read(&mut self.iopub).await, &id) {}
+                loop {
+                    let message = read(&mut self.iopub).await;
+                    if asked.iter().any(|id| is_idle(&message, id)) {
+                        break;
+                    }
+                }
             });
             if heard.await.is_ok() {
                 return Ok(());
+            }
+            if let Some(status) = self.child.try_wait()? {
+                bail!("the kernel ended while starting ({status})");
             }
         }
     }
