@@ -18,8 +18,9 @@ use tokio::time::{sleep, timeout};
 use super::outputs::Collected;
 use super::strict::GRACE;
 
-/// How long a kernel may take to answer for the first time.
-const START: Duration = Duration::from_secs(60);
+/// How long a kernel may take to answer for the first time: it compiles a first cell on its own, for
+/// which it may have to wait for another cargo's lock.
+const START: Duration = Duration::from_secs(120);
 /// Another kernel can take a port between choosing and binding it; then the start is tried again.
 const STARTS: usize = 3;
 
@@ -101,11 +102,12 @@ impl Kernel {
         info: &ConnectionInfo,
     ) -> Result<Self> {
         let session = uuid::Uuid::new_v4().to_string();
-        // The kernel binds iopub last: when it accepts, all accept.
+        // The kernel binds iopub last: when it accepts, all accept. The client would wait ever longer
+        // between its tries, so each is cut off early.
         let iopub = loop {
-            match zmq::create_client_iopub_connection(info, "", &session).await {
-                Ok(iopub) => break iopub,
-                Err(_) => sleep(Duration::from_millis(10)).await,
+            let tried = zmq::create_client_iopub_connection(info, "", &session);
+            if let Ok(Ok(iopub)) = timeout(Duration::from_millis(40), tried).await {
+                break iopub;
             }
             if let Some(status) = child.try_wait()? {
                 bail!("the kernel ended while starting ({status})");

@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use super::outputs::Collected;
 
-/// How long after a cell's end the kernel is listened to for late output.
+/// How long the kernel must be silent after a cell's end before its outputs count as complete.
 ///
-/// Another thread of the kernel forwards stderr, so the last lines can arrive after the message that
-/// the cell has ended. Measured over 300 cells that end with `eprintln!`, on 2 cores: GRACE_MEASURED.
-/// What is later still is caught by the sentinel at the notebook's end, only named with a later cell.
+/// Another thread of the kernel forwards streams, so the last lines can arrive after the message that
+/// the cell has ended. Measured on 2 cores: of 100 cells with 50 lines on stderr each, one had a late
+/// line (0.01 ms); of 60 cells with 2000 lines each beside four busy processes, 58 had late lines, with
+/// silences of at most 18 ms. What is later still is caught by the sentinel at the notebook's end.
 pub const GRACE: Duration = Duration::from_millis(60);
 
 /// What a hidden cell prints to stderr at the end: pipes keep order, so nothing can come after it.
