@@ -1,5 +1,7 @@
 //! `cargo course`: sets up, opens, runs and tests the notebooks.
 
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
 use course::paths::Course;
 use course::{build, runner, verify};
@@ -18,20 +20,22 @@ enum Command {
     Test(verify::TestArgs),
 }
 
-fn main() -> std::process::ExitCode {
+fn main() -> ExitCode {
     match Course::find().and_then(|course| execute(&course, Cli::parse().command)) {
-        Ok(()) => std::process::ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("{error:#}");
-            std::process::ExitCode::FAILURE
+            ExitCode::FAILURE
         }
     }
 }
 
-fn execute(course: &Course, command: Command) -> anyhow::Result<()> {
+fn execute(course: &Course, command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Run(args) => runner::command::run(course, &args),
-        Command::Build(args) => build::build(course, &args),
-        Command::Test(args) => verify::test(course, &args),
+        Command::Run(args) => runner::command::run(course, &args)?,
+        Command::Build(args) => build::build(course, &args)?,
+        Command::Test(args) if verify::test(course, &args).failed > 0 => return Ok(ExitCode::FAILURE),
+        Command::Test(_) => {}
     }
+    Ok(ExitCode::SUCCESS)
 }

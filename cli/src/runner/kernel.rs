@@ -5,17 +5,17 @@ use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use jupyter_protocol::connection_info::Transport;
 use jupyter_protocol::{
-    ConnectionInfo, ExecuteRequest, ExecutionState, InterruptRequest, JupyterKernelspec, JupyterMessage,
-    JupyterMessageContent, KernelInfoRequest,
+    ConnectionInfo, ExecuteRequest, InterruptRequest, JupyterKernelspec, JupyterMessage, KernelInfoRequest,
 };
 use jupyter_zmq_client as zmq;
-use rustix::process::{Pid, Signal};
+use rustix::process::Pid;
 use tokio::process::Child;
 use tokio::time::{sleep, timeout};
 
+use super::messages::{connection, is_idle, read};
 use super::outputs::Collected;
+use super::process::{EndGroup, end_with_this_thread, kernel_folder};
 use super::strict::GRACE;
 
 /// How long a kernel may take to answer for the first time: it compiles a first cell on its own, for
@@ -65,11 +65,9 @@ impl Kernel {
     }
 
     async fn try_start(spec: &JupyterKernelspec, cwd: &Path, env: &[(&str, Option<&str>)]) -> Result<Self> {
-        // evcxr makes its folders in TMPDIR and, being killed, leaves them: give it one that is removed.
         let above = spec.env.as_ref().and_then(|env| env.get("TMPDIR")).map(Path::new);
         let above = above.map_or_else(std::env::temp_dir, Path::to_path_buf);
-        std::fs::create_dir_all(&above)?;
-        let folder = tempfile::Builder::new().prefix("run-").tempdir_in(above)?;
+        let folder = kernel_folder(&above)?;
         let (info, ports) = connection().await?;
         let file = folder.path().join("connection.json");
         std::fs::write(&file, serde_json::to_string(&info)?)?;
@@ -227,61 +225,4 @@ impl Drop for Kernel {
             std::thread::sleep(Duration::from_millis(5));
         }
     }
-}
-
-/// Ends a process group when dropped.
-struct EndGroup(Pid);
-
-impl Drop for EndGroup {
-    fn drop(&mut self) {
-        let _ = rustix::process::kill_process_group(self.0, Signal::KILL);
-    }
-}
-
-/// Asks Linux to end the kernel when this thread ends, even by SIGKILL.
-fn end_with_this_thread(command: &mut tokio::process::Command) {
-    #[cfg(target_os = "linux")]
-    // SAFETY: the closure makes one system call and allocates nothing.
-    unsafe {
-        command.pre_exec(|| {
-            rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).map_err(Into::into)
-        });
-    }
-    #[cfg(not(target_os = "linux"))]
-    let _ = command;
-}
-
-async fn connection() -> Result<(ConnectionInfo, Vec<tokio::net::TcpListener>)> {
-    let ip = std::net::Ipv4Addr::LOCALHOST;
-    let (ports, listeners) = zmq::peek_ports_with_listeners(ip.into(), 5).await?;
-    let info = ConnectionInfo {
-        ip: ip.to_string(),
-        transport: Transport::TCP,
-        shell_port: ports[0],
-        iopub_port: ports[1],
-        stdin_port: ports[2],
-        control_port: ports[3],
-        hb_port: ports[4],
-        key: uuid::Uuid::new_v4().to_string(),
-        signature_scheme: "hmac-sha256".to_owned(),
-        kernel_name: Some("rust".to_owned()),
-    };
-    Ok((info, listeners))
-}
-
-/// The next message; those that cannot be read are passed over.
-async fn read(iopub: &mut zmq::ClientIoPubConnection) -> JupyterMessage {
-    loop {
-        match iopub.read().await {
-            Ok(message) => return message,
-            // The socket is closed: the kernel's exit is noticed elsewhere.
-            Err(_) => sleep(Duration::from_millis(1)).await,
-        }
-    }
-}
-
-fn is_idle(message: &JupyterMessage, request: &str) -> bool {
-    let answers = message.parent_header.as_ref().is_some_and(|parent| parent.msg_id == request);
-    let JupyterMessageContent::Status(status) = &message.content else { return false };
-    answers && status.execution_state == ExecutionState::Idle
 }
