@@ -185,6 +185,7 @@ impl Kernel {
             self.listen(&mut collected, execution_count, Duration::from_millis(500)).await;
         }
         self.listen(&mut collected, execution_count, GRACE).await;
+        collected.cut_libtorch_frames();
         Ok((collected, ended))
     }
 

@@ -1,7 +1,10 @@
 //! Collects what the kernel sends while a cell runs.
 
+use std::sync::LazyLock;
+
 use jupyter_protocol::{ExecutionCount, JupyterMessageContent, Stdio};
 use nbformat::v4::{DisplayData, ErrorOutput, ExecuteResult, MultilineString, Output};
+use regex::Regex;
 
 /// The outputs of one cell, in the order in which they are stored.
 ///
@@ -67,6 +70,17 @@ impl Collected {
         });
     }
 
+    /// Cuts the C++ stack out of libtorch's messages: 25 lines of addresses and this machine's paths.
+    pub fn cut_libtorch_frames(&mut self) {
+        for output in &mut self.outputs {
+            if let Output::Stream { text, .. } = output
+                && text.0.contains("Exception raised from")
+            {
+                text.0 = without_libtorch_frames(&text.0);
+            }
+        }
+    }
+
     fn add_stream(&mut self, stream: &str, more: &str) {
         for output in &mut self.outputs {
             if let Output::Stream { name, text } = output
@@ -82,9 +96,33 @@ impl Collected {
     }
 }
 
+fn without_libtorch_frames(text: &str) -> String {
+    // As lines, and as `{:?}` shows them, with `\n` written out.
+    static LINES: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r"(?m)^Exception raised from .*\n(?:frame #.*\n)*").expect("a fixed pattern")
+    });
+    static ESCAPED: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r"\\nException raised from .*\(0x[0-9a-f]+ in .*?\)(?:\\n)?").expect("a fixed pattern")
+    });
+    ESCAPED.replace_all(&LINES.replace_all(text, ""), "").into_owned()
+}
+
 fn stream_name(stream: &Stdio) -> &'static str {
     match stream {
         Stdio::Stdout => "stdout",
         Stdio::Stderr => "stderr",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_libtorch_frames;
+
+    #[test]
+    fn libtorch_frames_are_cut() {
+        let escaped = r#"Torch("bad shape\nException raised from f at /x.h:9 (most recent call first):\nframe #0: a + 0x9 (0x7f in /t/libc10.so)\nframe #1: b + 0x1 (0x7e in /t/libc.so.6)\n")"#;
+        assert_eq!(without_libtorch_frames(escaped), r#"Torch("bad shape")"#);
+        let lines = "bad\nException raised from f at /x.h:9 (most recent call first):\nframe #0: a (0x7f in b)\nnext\n";
+        assert_eq!(without_libtorch_frames(lines), "bad\nnext\n");
     }
 }
