@@ -219,6 +219,9 @@ fn good_notebook_is_green() {
     assert_eq!(executed["cells"][1]["outputs"][0]["text"], json!(["panicked: planned\n"]));
 }
 
+/// After the process that runs cells was ended, also by "Interrupt Kernel", a fresh one must find
+/// libstd: with a shared build folder the relative rpath of cells is wrong, so the kernelspec's loader
+/// path needs `rustc --print target-libdir` ("dlopen failed", status 99, else).
 #[test]
 fn strictness_survives_a_planned_abort() {
     let cells: &[Cell] = &[("std::process::abort();", &["raises-exception"]), ("panic!(\"after\");", &[])];

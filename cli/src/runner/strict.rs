@@ -127,7 +127,12 @@ pub fn judge(expected: Expectation, cell: &Collected) -> Result<(), Cause> {
     }
     if let Some(message) = cell.error() {
         let panic = stderr.lines().rev().find(|line| line.starts_with("panicked at "));
-        return Err(Cause::Error(panic.unwrap_or(message).to_owned()));
+        let last = stderr.lines().rev().find(|line| !line.trim().is_empty());
+        return Err(Cause::Error(match (panic, last) {
+            (Some(panic), _) => panic.to_owned(),
+            (None, Some(last)) => format!("{message}; on stderr: {last}"),
+            (None, None) => message.to_owned(),
+        }));
     }
     match stderr.lines().next() {
         Some(line) if !expected.stderr => Err(Cause::Stderr(line.to_owned())),
