@@ -18,7 +18,9 @@ impl Course {
         let built = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("cli/ has a parent");
         here.ancestors()
             .chain([built])
-            .find(|folder| folder.join("notebooks/source").is_dir() && folder.join("lib/Cargo.toml").is_file())
+            .find(|folder| {
+                folder.join("notebooks/source").is_dir() && folder.join("lib/Cargo.toml").is_file()
+            })
             .map(|root| Self { root: root.to_path_buf() })
             .context("this is not a checkout of the course: run `cargo course` inside its folder")
     }

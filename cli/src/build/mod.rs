@@ -1,0 +1,157 @@
+//! Makes the notebooks of the lessons from their sources, executes and checks them.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use nbformat::v4::Notebook;
+
+use crate::notebook;
+use crate::paths::Course;
+use crate::runner::command::until_stopped;
+use crate::runner::lessons::{Form, in_folder, select, stem};
+use crate::runner::progress::{Progress, table};
+use crate::runner::{Job, Options, Report, run_notebook};
+
+pub mod check;
+pub mod forms;
+pub mod jupytext;
+pub mod markers;
+pub mod scrub;
+
+/// Builds both notebooks of lessons from their sources, executed in full.
+#[derive(clap::Args, Clone, Debug)]
+pub struct BuildArgs {
+    /// Lessons by number (03) or name; all lessons if none is given.
+    pub lessons: Vec<String>,
+    /// Execute nothing: say which committed notebooks are not what a build would give.
+    #[arg(long)]
+    pub check: bool,
+    /// Seconds that one cell may take.
+    #[arg(long, default_value_t = 600, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub timeout: u64,
+}
+
+/// Builds lessons, or checks those that are committed.
+///
+/// # Errors
+/// If a source is wrong, a cell fails (then nothing of that lesson is written), or the check finds something.
+pub fn build(course: &Course, args: &BuildArgs) -> Result<()> {
+    if args.check {
+        return report_check(course, &args.lessons);
+    }
+    let drafts = drafts(course, &args.lessons)?;
+    if drafts.is_empty() {
+        bail!("no lessons in {}", course.sources().display());
+    }
+    let options = Options { quick: false, limit: Duration::from_secs(args.timeout) };
+    let (reports, failed) = until_stopped(build_all(course, drafts, &options))??;
+    print!("{}", table(&reports));
+    if !failed.is_empty() {
+        bail!("not built: {}", failed.join(" "));
+    }
+    Ok(())
+}
+
+/// A notebook that is not executed yet, and where it goes.
+pub struct Draft {
+    /// `notebooks/03_….ipynb` or `notebooks/solutions/03_….ipynb`.
+    pub path: PathBuf,
+    /// Made from the source.
+    pub notebook: Notebook,
+}
+
+/// Both notebooks of the lessons that the words name, not executed; of all lessons without words.
+///
+/// # Errors
+/// If a source is wrong; the message names lesson and cell.
+pub fn drafts(course: &Course, words: &[String]) -> Result<Vec<Draft>> {
+    let sources = jupytext::read(course, &select(&course.sources(), "md", words)?)?;
+    let mut drafts = Vec::new();
+    for source in sources {
+        for form in [Form::Learner, Form::Solved] {
+            let made = forms::make(&source.notebook, form);
+            let notebook = made.with_context(|| format!("notebooks/source/{}.md", source.name))?;
+            drafts.push(Draft { path: form.folder(course).join(format!("{}.ipynb", source.name)), notebook });
+        }
+    }
+    Ok(drafts)
+}
+
+async fn build_all(
+    course: &Course,
+    drafts: Vec<Draft>,
+    options: &Options,
+) -> Result<(Vec<Report>, Vec<String>)> {
+    let mut progress = Progress::new();
+    let (mut reports, mut failed) = (Vec::new(), Vec::new());
+    for Draft { path, notebook } in drafts {
+        std::fs::create_dir_all(path.parent().context("a notebook has a folder")?)?;
+        let job = Job::new(course, &path, notebook);
+        let mut report = run_notebook(course, job, options, &mut |event| progress.show(event)).await?;
+        if report.failure.is_some() {
+            failed.push(report.lesson.clone());
+        } else if let Err(error) = scrub::scrub(&mut report.notebook, &course.root) {
+            eprintln!("{}: {error:#}", report.lesson);
+            failed.push(report.lesson.clone());
+        } else {
+            notebook::write(&path, &report.notebook)?;
+        }
+        reports.push(report);
+    }
+    Ok((reports, failed))
+}
+
+/// What the check found of one notebook.
+pub struct Checked {
+    /// Its path below the checkout.
+    pub name: String,
+    /// One line each; none if all is well.
+    pub problems: Vec<String>,
+}
+
+/// Compares the committed notebooks with their sources, without a kernel.
+///
+/// # Errors
+/// If a source is wrong.
+pub fn check(course: &Course, words: &[String]) -> Result<Vec<Checked>> {
+    let drafts = drafts(course, words)?;
+    let mut all: Vec<_> = drafts
+        .iter()
+        .map(|draft| Checked {
+            name: name(course, &draft.path),
+            problems: check::problems(&draft.path, &draft.notebook),
+        })
+        .collect();
+    if words.is_empty() {
+        all.extend(without_source(course));
+    }
+    Ok(all)
+}
+
+fn without_source(course: &Course) -> Vec<Checked> {
+    let sources: Vec<_> = in_folder(&course.sources(), "md").iter().map(|path| stem(path)).collect();
+    let folders = [course.notebooks(), course.solutions()];
+    let notebooks = folders.iter().flat_map(|folder| in_folder(folder, "ipynb"));
+    let orphans = notebooks.filter(|path| !sources.contains(&stem(path)));
+    let problem = "has no source in notebooks/source".to_owned();
+    orphans.map(|path| Checked { name: name(course, &path), problems: vec![problem.clone()] }).collect()
+}
+
+fn name(course: &Course, path: &std::path::Path) -> String {
+    path.strip_prefix(&course.root).unwrap_or(path).display().to_string()
+}
+
+fn report_check(course: &Course, words: &[String]) -> Result<()> {
+    let checked = check(course, words)?;
+    let mut bad = 0;
+    for notebook in &checked {
+        bad += usize::from(!notebook.problems.is_empty());
+        notebook.problems.iter().for_each(|problem| println!("{}: {problem}", notebook.name));
+    }
+    if bad > 0 {
+        bail!("{bad} of {} notebooks are not what a build would give", checked.len());
+    }
+    println!("{} notebooks match their sources", checked.len());
+    Ok(())
+}

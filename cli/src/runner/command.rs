@@ -1,0 +1,100 @@
+//! `cargo course run`.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use super::lessons::{Form, notebooks};
+use super::progress::{Progress, table, timings};
+use super::{Job, Options, Report, run_notebook};
+use crate::notebook;
+use crate::paths::Course;
+
+/// Executes lessons headlessly; succeeds only if every cell really succeeded.
+#[derive(clap::Args, Clone, Debug)]
+pub struct RunArgs {
+    /// Lessons by number (03) or name, or paths to notebooks; all lessons if none is given.
+    pub lessons: Vec<String>,
+    /// The solved notebooks instead of the learner's.
+    #[arg(long)]
+    pub solutions: bool,
+    /// Small training budgets; claims are printed, not enforced.
+    #[arg(long)]
+    pub quick: bool,
+    /// Seconds that one cell may take.
+    #[arg(long, default_value_t = 600, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub timeout: u64,
+    /// Write the executed notebooks into this folder; without it nothing is written.
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Print the seconds of each cell.
+    #[arg(long)]
+    pub timings: bool,
+}
+
+/// Executes the lessons that the arguments name.
+///
+/// # Errors
+/// If a notebook is missing, the kernel does not start, or a cell failed.
+pub fn run(course: &Course, args: &RunArgs) -> Result<()> {
+    let form = if args.solutions { Form::Solved } else { Form::Learner };
+    let paths = notebooks(course, form, &args.lessons)?;
+    if paths.is_empty() {
+        bail!("no notebooks in {}: run `cargo course build`", form.folder(course).display());
+    }
+    // Read all first: a wrong name is told at once, not after an hour.
+    let jobs = paths.iter().map(|path| {
+        let path = &std::path::absolute(path)?;
+        Ok(Job::new(course, path, notebook::read(path)?))
+    });
+    let jobs = jobs.collect::<Result<Vec<_>>>()?;
+    let options = Options { quick: args.quick, limit: Duration::from_secs(args.timeout) };
+    let reports = until_stopped(run_all(course, jobs, &options, args.out.as_deref()))??;
+    for report in reports.iter().filter(|_| args.timings) {
+        println!("{}", timings(report));
+    }
+    print!("{}", table(&reports));
+    let failed: Vec<_> = reports.iter().filter(|r| r.failure.is_some()).map(|r| r.lesson.as_str()).collect();
+    if !failed.is_empty() {
+        bail!("failed: {}", failed.join(" "));
+    }
+    Ok(())
+}
+
+/// Executes notebooks one after the other, also after one that failed.
+pub async fn run_all(
+    course: &Course,
+    jobs: Vec<Job>,
+    options: &Options,
+    out: Option<&Path>,
+) -> Result<Vec<Report>> {
+    let mut progress = Progress::new();
+    let mut reports = Vec::new();
+    for job in jobs {
+        let report = run_notebook(course, job, options, &mut |event| progress.show(event)).await?;
+        if let Some(folder) = out {
+            notebook::write(&folder.join(format!("{}.ipynb", report.lesson)), &report.notebook)?;
+        }
+        reports.push(report);
+    }
+    Ok(reports)
+}
+
+/// Runs asynchronous work in this thread until it is done or Ctrl-C or SIGTERM comes.
+///
+/// # Errors
+/// "interrupted", after the work was dropped and with it its kernels.
+pub fn until_stopped<T>(work: impl Future<Output = T>) -> Result<T> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut interrupt = signal(SignalKind::interrupt()).context("signals cannot be heard")?;
+        let mut terminate = signal(SignalKind::terminate()).context("signals cannot be heard")?;
+        tokio::select! {
+            done = work => Ok(done),
+            _ = interrupt.recv() => bail!("interrupted"),
+            _ = terminate.recv() => bail!("interrupted"),
+        }
+    })
+}

@@ -1,0 +1,144 @@
+//! `cargo course test`: the Rust tests, the check of the committed notebooks, and all notebooks run.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use regex::Regex;
+
+use crate::build;
+use crate::notebook;
+use crate::paths::Course;
+use crate::runner::command::{run_all, until_stopped};
+use crate::runner::lessons::{Form, notebooks, stem};
+use crate::runner::{Job, Options, progress::table};
+
+/// Runs every test and every notebook.
+///
+/// The learners' notebooks run with small budgets, the solved ones in full, which enforces every claim.
+#[derive(clap::Args, Clone, Debug)]
+pub struct TestArgs {
+    /// Only Rust tests and notebooks whose name contains this.
+    pub filter: Option<String>,
+    /// Small budgets for the solved notebooks too; claims are then printed, not enforced.
+    #[arg(long)]
+    pub quick: bool,
+    /// Seconds that one cell may take.
+    #[arg(long, default_value_t = 600, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub timeout: u64,
+}
+
+/// How many passed and failed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Succeeded.
+    pub passed: usize,
+    /// Failed.
+    pub failed: usize,
+}
+
+impl Counts {
+    fn add(&mut self, good: bool) {
+        match good {
+            true => self.passed += 1,
+            false => self.failed += 1,
+        }
+    }
+}
+
+impl std::ops::AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+    }
+}
+
+/// Tests everything and prints `N passed, N failed` as the last line.
+///
+/// A part that cannot run at all (no kernel, a wrong source) counts as one failure.
+pub fn test(course: &Course, args: &TestArgs) -> Counts {
+    let mut counts = Counts::default();
+    let parts = [rust_tests, check, run];
+    for part in parts {
+        counts += part(course, args).unwrap_or_else(|error| {
+            println!("FAILED: {error:#}");
+            Counts { passed: 0, failed: 1 }
+        });
+    }
+    println!("{} passed, {} failed", counts.passed, counts.failed);
+    counts
+}
+
+/// `cargo test` for the workspace, shown as it goes; a crate that does not compile counts as one failure.
+fn rust_tests(course: &Course, args: &TestArgs) -> Result<Counts> {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(["test", "--workspace", "--no-fail-fast"]).args(&args.filter);
+    command.current_dir(&course.root).stdout(Stdio::piped());
+    // A program that links libtorch finds it when it starts; a path that the user has set comes first.
+    let variable = if cfg!(target_os = "macos") { "DYLD_LIBRARY_PATH" } else { "LD_LIBRARY_PATH" };
+    let before = std::env::var_os(variable).unwrap_or_default();
+    let paths = std::env::split_paths(&before).filter(|path| !path.as_os_str().is_empty());
+    command.env(variable, std::env::join_paths(paths.chain([course.libtorch().join("lib")]))?);
+    let mut child = command.spawn().context("cargo cannot be started")?;
+    let mut counts = Counts::default();
+    for line in BufReader::new(child.stdout.take().context("its output is piped")?).lines() {
+        let line = line?;
+        println!("{line}");
+        counts += counted(&line);
+    }
+    let good = child.wait()?.success();
+    if !good && counts.failed == 0 {
+        counts.failed += 1;
+    }
+    Ok(counts)
+}
+
+/// What a `test result:` line of cargo's says; nothing for other lines.
+pub fn counted(line: &str) -> Counts {
+    static RESULT: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r"^test result: \w+\. (\d+) passed; (\d+) failed").expect("a fixed pattern")
+    });
+    let Some(found) = RESULT.captures(line) else { return Counts::default() };
+    let number = |group: usize| found[group].parse().unwrap_or(0);
+    Counts { passed: number(1), failed: number(2) }
+}
+
+/// Every committed notebook against its source.
+fn check(course: &Course, args: &TestArgs) -> Result<Counts> {
+    let mut counts = Counts::default();
+    for notebook in build::check(course, &[])?.iter().filter(|one| wanted(args, &one.name)) {
+        counts.add(notebook.problems.is_empty());
+        for problem in &notebook.problems {
+            println!("{}: FAILED: {problem}", notebook.name);
+        }
+    }
+    Ok(counts)
+}
+
+/// Both notebooks of every lesson.
+fn run(course: &Course, args: &TestArgs) -> Result<Counts> {
+    let mut counts = Counts::default();
+    let limit = Duration::from_secs(args.timeout);
+    let work = async {
+        for (form, quick) in [(Form::Learner, true), (Form::Solved, args.quick)] {
+            let mut jobs = Vec::new();
+            for path in notebooks(course, form, &[])?.iter().filter(|path| wanted(args, &stem(path))) {
+                jobs.push(Job::new(course, path, notebook::read(path)?));
+            }
+            let reports = run_all(course, jobs, &Options { quick, limit }, None).await?;
+            if !reports.is_empty() {
+                println!("{}", table(&reports));
+            }
+            reports.iter().for_each(|report| counts.add(report.failure.is_none()));
+        }
+        anyhow::Ok(())
+    };
+    until_stopped(work)??;
+    Ok(counts)
+}
+
+fn wanted(args: &TestArgs, name: &str) -> bool {
+    args.filter.as_ref().is_none_or(|filter| name.contains(filter))
+}

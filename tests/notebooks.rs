@@ -1,0 +1,302 @@
+//! Executes small notebooks with `cargo course run`: what must be red is red, and no process is left.
+//!
+//! Needs the kernel (`cargo course setup`), not the course's crate.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use course::paths::Course;
+use serde_json::json;
+use tempfile::TempDir;
+
+/// A folder with one notebook; kernels are known by running in it.
+struct Fixture {
+    folder: TempDir,
+}
+
+/// A code cell and its tags.
+type Cell<'a> = (&'a str, &'a [&'a str]);
+
+/// The limit for each cell, in seconds.
+const LIMIT: u64 = 10;
+
+impl Fixture {
+    fn new(cells: &[Cell]) -> Self {
+        let course = Course::find().expect("tests run in the checkout");
+        assert!(
+            course.kernelspec().is_file() && course.kernel().is_file(),
+            "the Rust kernel is missing: run `cargo course setup`"
+        );
+        let cells: Vec<_> = cells
+            .iter()
+            .enumerate()
+            .map(|(index, (source, tags))| {
+                json!({"cell_type": "code", "id": format!("id-{}", index + 1), "metadata": {"tags": tags},
+                       "execution_count": null, "outputs": [], "source": source})
+            })
+            .collect();
+        let notebook = json!({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5});
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("fixture.ipynb"), notebook.to_string()).unwrap();
+        Self { folder }
+    }
+
+    fn start(&self, more: &[&str]) -> Child {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_course"));
+        command.arg("run").arg(self.folder.path().join("fixture.ipynb"));
+        if !more.contains(&"--timeout") {
+            command.args(["--timeout", &LIMIT.to_string()]);
+        }
+        command.args(more);
+        command.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
+    fn run(&self, more: &[&str]) -> Run {
+        self.finish(self.start(more))
+    }
+
+    fn finish(&self, child: Child) -> Run {
+        let begun = Instant::now();
+        let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
+        let text = format!("{}{}", String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
+        assert_eq!(self.processes(), [], "processes are left behind\n{text}");
+        Run { good: status.success(), text, took: begun.elapsed() }
+    }
+
+    /// The ids and parents' ids of processes that work in the fixture's folder and are no zombies.
+    fn processes(&self) -> Vec<(i32, i32)> {
+        let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
+        let here = self.folder.path().canonicalize().unwrap();
+        let ids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        let works_here =
+            |id: &i32| std::fs::read_link(format!("/proc/{id}/cwd")).is_ok_and(|cwd| cwd == here);
+        ids.filter(works_here).filter_map(|id| Some((id, parent(id)?))).collect()
+    }
+
+    /// Waits until the kernel runs cells in a process of its own; gives both ids.
+    fn kernel(&self) -> (i32, i32) {
+        for _ in 0..1500 {
+            let all = self.processes();
+            let pair = all.iter().find(|(_, parent)| all.iter().any(|(id, _)| id == parent));
+            // The first of a cell's files says that the cell is running.
+            if let Some(&(cells, kernel)) = pair
+                && self.folder.path().join("running").exists()
+            {
+                return (kernel, cells);
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        panic!("the kernel did not come to the cell");
+    }
+
+    fn executed(&self) -> serde_json::Value {
+        let text = std::fs::read_to_string(self.folder.path().join("out/fixture.ipynb")).unwrap();
+        serde_json::from_str(&text).unwrap()
+    }
+
+    fn out(&self) -> PathBuf {
+        self.folder.path().join("out")
+    }
+}
+
+fn parent(id: i32) -> Option<i32> {
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+    let mut fields = stat.rsplit_once(") ")?.1.split(' ');
+    if fields.next()? == "Z" {
+        return None;
+    }
+    fields.next()?.parse().ok()
+}
+
+struct Run {
+    good: bool,
+    text: String,
+    took: Duration,
+}
+
+impl Run {
+    /// The run failed in time, at the named cell and for the named cause.
+    #[track_caller]
+    fn is_red(&self, cell: usize, cause: &str) {
+        assert!(!self.good, "must be red\n{}", self.text);
+        assert!(self.took < Duration::from_secs(LIMIT + 10), "took {:?}\n{}", self.took, self.text);
+        let title = format!("cell {cell} (id-{cell}): ");
+        let line = self.text.lines().find(|line| line.starts_with(&title));
+        let line = line.unwrap_or_else(|| panic!("no line {title:?}\n{}", self.text));
+        assert!(line.contains(cause), "{cause:?} is not in {line:?}");
+    }
+
+    #[track_caller]
+    fn is_green(&self) {
+        assert!(self.good, "must be green\n{}", self.text);
+    }
+}
+
+/// Tells the test that it runs, then sleeps for longer than any limit.
+const SLEEP: &str = r#"std::fs::write("running", "").unwrap();
+std::thread::sleep(std::time::Duration::from_secs(60));"#;
+
+#[test]
+fn panic_is_red() {
+    let run = Fixture::new(&[("println!(\"first\");", &[]), ("panic!(\"planned {}\", 7);", &[])]).run(&[]);
+    run.is_red(2, "planned 7");
+    assert!(run.text.contains("panic!(\"planned {}\", 7);"), "the source is shown\n{}", run.text);
+}
+
+#[test]
+fn panic_is_red_where_stderr_is_allowed() {
+    Fixture::new(&[("eprintln!(\"w\"); panic!(\"planned\");", &["stderr-ok"])]).run(&[]).is_red(1, "planned");
+}
+
+#[test]
+fn failing_question_mark_is_red() {
+    Fixture::new(&[("let n: i32 = \"x\".parse()?;", &[])]).run(&[]).is_red(1, "invalid digit");
+}
+
+#[test]
+fn failing_question_mark_is_red_where_stderr_is_allowed() {
+    let cells: &[Cell] =
+        &[("eprintln!(\"w\");", &["stderr-ok"]), ("let n: i32 = \"x\".parse()?;", &["stderr-ok"])];
+    Fixture::new(cells).run(&[]).is_red(2, "`?` failed");
+}
+
+#[test]
+fn compile_error_is_red() {
+    let run = Fixture::new(&[("let text: i32 = \"a\";", &[]), ("println!(\"never\");", &[])]).run(&[]);
+    run.is_red(1, "mismatched types");
+}
+
+#[test]
+fn abort_is_red() {
+    Fixture::new(&[("std::process::abort();", &[])]).run(&[]).is_red(1, "SIGABRT");
+}
+
+#[test]
+fn endless_loop_is_red() {
+    Fixture::new(&[("println!(\"begun\"); loop {}", &[])]).run(&[]).is_red(1, "timeout");
+}
+
+#[test]
+fn flushed_line_without_end_is_red() {
+    let source = "use std::io::Write; print!(\"x\"); std::io::stdout().flush().unwrap();";
+    Fixture::new(&[(source, &[])]).run(&["--timeout", "3"]).is_red(1, "timeout");
+}
+
+#[test]
+fn stderr_is_red() {
+    Fixture::new(&[("eprintln!(\"a warning\");", &[])]).run(&[]).is_red(1, "a warning");
+}
+
+#[test]
+fn raises_exception_must_raise() {
+    Fixture::new(&[("println!(\"fine\");", &["raises-exception"])]).run(&[]).is_red(1, "raises-exception");
+}
+
+#[test]
+fn good_notebook_is_green() {
+    let fixture = Fixture::new(&[
+        ("let kept = 41;", &[]),
+        ("panic!(\"planned\");", &["raises-exception"]),
+        ("let n: i32 = \"x\".parse()?;", &["raises-exception"]),
+        ("panic!(\"never run\");", &["skip-execution"]),
+        ("", &[]),
+        ("eprintln!(\"allowed\");", &["stderr-ok"]),
+        ("for i in 0..3 { println!(\"line {i}\"); }\nkept + 1", &[]),
+    ]);
+    let before = std::fs::read(fixture.folder.path().join("fixture.ipynb")).unwrap();
+    let out = fixture.out();
+    fixture.run(&["--timings", "--out", out.to_str().unwrap()]).is_green();
+    assert_eq!(std::fs::read(fixture.folder.path().join("fixture.ipynb")).unwrap(), before);
+    let executed = fixture.executed();
+    let counts: Vec<_> =
+        executed["cells"].as_array().unwrap().iter().map(|c| c["execution_count"].as_i64()).collect();
+    assert_eq!(counts, [Some(1), Some(2), Some(3), None, None, Some(4), Some(5)]);
+    let outputs = &executed["cells"][6]["outputs"];
+    assert_eq!(outputs[0]["text"], json!(["line 0\n", "line 1\n", "line 2\n"]));
+    assert_eq!(outputs[1]["data"]["text/plain"], json!(["42"]));
+    assert_eq!(executed["cells"][1]["outputs"][0]["text"], json!(["panicked: planned\n"]));
+}
+
+/// After the process that runs cells was ended, also by "Interrupt Kernel", a fresh one must find
+/// libstd: with a shared build folder the relative rpath of cells is wrong, so the kernelspec's loader
+/// path needs `rustc --print target-libdir` ("dlopen failed", status 99, else).
+#[test]
+fn strictness_survives_a_planned_abort() {
+    let cells: &[Cell] = &[("std::process::abort();", &["raises-exception"]), ("panic!(\"after\");", &[])];
+    Fixture::new(cells).run(&[]).is_red(2, "after");
+}
+
+#[test]
+fn killed_kernel_is_red() {
+    let fixture = Fixture::new(&[(SLEEP, &[])]);
+    let child = fixture.start(&[]);
+    kill(fixture.kernel().0, rustix::process::Signal::KILL);
+    fixture.finish(child).is_red(1, "the kernel died");
+}
+
+#[test]
+fn killed_cells_process_is_red() {
+    let fixture = Fixture::new(&[(SLEEP, &[])]);
+    let child = fixture.start(&[]);
+    kill(fixture.kernel().1, rustix::process::Signal::KILL);
+    fixture.finish(child).is_red(1, "SIGKILL");
+}
+
+#[test]
+fn terminated_runner_leaves_nothing() {
+    let fixture = Fixture::new(&[(SLEEP, &[])]);
+    let child = fixture.start(&[]);
+    fixture.kernel();
+    kill(child.id() as i32, rustix::process::Signal::TERM);
+    let run = fixture.finish(child);
+    assert!(!run.good && run.text.contains("interrupted"), "{}", run.text);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn killed_runner_leaves_nothing() {
+    let fixture = Fixture::new(&[("std::fs::write(\"running\", \"\").unwrap(); loop {}", &[])]);
+    let mut child = fixture.start(&[]);
+    fixture.kernel();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    for _ in 0..100 {
+        if fixture.processes().is_empty() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    panic!("processes are left behind: {:?}", fixture.processes());
+}
+
+#[test]
+fn two_notebooks_at_once_are_green() {
+    let cells: &[Cell] = &[("let x = 1;", &[]), ("println!(\"{x}\");", &[])];
+    let fixtures = [Fixture::new(cells), Fixture::new(cells)];
+    let children = fixtures.each_ref().map(|fixture| fixture.start(&[]));
+    for (fixture, child) in fixtures.iter().zip(children) {
+        fixture.finish(child).is_green();
+    }
+}
+
+#[test]
+fn missing_and_invalid_notebooks_get_one_line() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("bad.ipynb"), "{}").unwrap();
+    for name in ["none.ipynb", "bad.ipynb"] {
+        let line = message(&folder.path().join(name));
+        assert!(line.contains(name) && line.trim_end().lines().count() == 1, "{line}");
+    }
+}
+
+fn message(path: &Path) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_course")).arg("run").arg(path).output().unwrap();
+    assert!(!output.status.success());
+    String::from_utf8(output.stderr).unwrap()
+}
+
+fn kill(id: i32, signal: rustix::process::Signal) {
+    rustix::process::kill_process(rustix::process::Pid::from_raw(id).unwrap(), signal).unwrap();
+}
