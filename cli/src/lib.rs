@@ -1,7 +1,9 @@
 //! What `cargo course` does, as a library that the command and the tests share.
 
 pub mod build;
+pub mod lab;
 pub mod notebook;
 pub mod paths;
 pub mod runner;
+pub mod setup;
 pub mod verify;

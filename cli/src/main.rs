@@ -4,17 +4,21 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use course::paths::Course;
-use course::{build, runner, verify};
+use course::{build, lab, runner, setup, verify};
 
 #[derive(Parser)]
 #[command(name = "course", bin_name = "cargo course", about)]
 struct Cli {
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
 
 #[derive(Subcommand)]
 enum Command {
+    /// Installs what is missing below .course.
+    Setup,
+    /// Opens the course in JupyterLab; so does `cargo course` alone.
+    Lab(lab::LabArgs),
     Run(runner::command::RunArgs),
     Build(build::BuildArgs),
     Test(verify::TestArgs),
@@ -30,8 +34,11 @@ fn main() -> ExitCode {
     }
 }
 
-fn execute(course: &Course, command: Command) -> anyhow::Result<ExitCode> {
-    match command {
+fn execute(course: &Course, command: Option<Command>) -> anyhow::Result<ExitCode> {
+    setup::setup(course)?;
+    match command.unwrap_or_else(|| Command::Lab(lab::LabArgs::default())) {
+        Command::Setup => println!("ready: cargo course"),
+        Command::Lab(args) => lab::lab(course, &args)?,
         Command::Run(args) => runner::command::run(course, &args)?,
         Command::Build(args) => build::build(course, &args)?,
         Command::Test(args) if verify::test(course, &args).failed > 0 => return Ok(ExitCode::FAILURE),

@@ -1,0 +1,43 @@
+//! `cargo course lab`: JupyterLab on this machine only, with its token.
+
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use crate::paths::Course;
+
+/// Opens the course in JupyterLab.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub struct LabArgs {
+    /// Only print the address, for servers.
+    #[arg(long)]
+    no_browser: bool,
+    /// The port to listen on, if it is free.
+    #[arg(long)]
+    port: Option<u16>,
+}
+
+/// Becomes JupyterLab; returns only if that failed.
+///
+/// # Errors
+/// If JupyterLab does not start.
+pub fn lab(course: &Course, args: &LabArgs) -> Result<()> {
+    let mut jupyter = Command::new(course.venv_bin("jupyter"));
+    jupyter.current_dir(&course.root).args(["lab", "--ip=127.0.0.1", "--LabApp.news_url="]);
+    jupyter.arg("--LabApp.check_for_updates_class=jupyterlab.handlers.announcements.NeverCheckForUpdate");
+    if args.no_browser {
+        jupyter.arg("--no-browser");
+    }
+    if let Some(port) = args.port {
+        jupyter.arg(format!("--port={port}"));
+    }
+    if nix_root() {
+        jupyter.arg("--allow-root");
+    }
+    bail!("JupyterLab does not start: {}; run `cargo course setup`", jupyter.exec())
+}
+
+fn nix_root() -> bool {
+    rustix::process::geteuid().is_root()
+}

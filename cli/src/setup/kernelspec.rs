@@ -1,0 +1,75 @@
+//! The kernelspec `rust`: absolute paths, so that it works from JupyterLab and from editors.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use serde_json::json;
+
+use crate::paths::Course;
+
+/// The folder of the environment's Python packages.
+///
+/// # Errors
+/// If the environment is not there.
+pub fn site_packages(course: &Course) -> Result<PathBuf> {
+    fs::read_dir(course.venv().join("lib"))
+        .context("no Python environment: run `cargo course setup`")?
+        .filter_map(|entry| Some(entry.ok()?.path().join("site-packages")))
+        .find(|path| path.is_dir())
+        .context("the Python environment is broken: remove .course/venv and run `cargo course setup`")
+}
+
+/// What the kernelspec depends on besides the checkout's place.
+pub fn fingerprint(course: &Course) -> String {
+    format!("3 {}", course.libtorch().display())
+}
+
+/// Writes `kernel.json` and evcxr's initial commands.
+///
+/// # Errors
+/// If a file cannot be written or rustc does not start.
+pub fn write(course: &Course) -> Result<()> {
+    let home = course.home();
+    let evcxr = home.join("evcxr");
+    fs::create_dir_all(&evcxr)?;
+    let init = format!(":build_env CARGO_BUILD_BUILD_DIR={}\n", home.join("build").display());
+    fs::write(evcxr.join("init.evcxr"), init)?;
+    let loader = if cfg!(target_os = "macos") { "DYLD_LIBRARY_PATH" } else { "LD_LIBRARY_PATH" };
+    let libtorch = course.libtorch();
+    let spec = json!({
+        "argv": [course.kernel(), "--control_file", "{connection_file}"],
+        "display_name": "Rust",
+        "language": "rust",
+        "interrupt_mode": "message",
+        "env": {
+            "LIBTORCH": libtorch,
+            loader: format!("{}:{}{}", libtorch.join("lib").display(), target_libdir()?, nvidia_folders(course)?),
+            "EVCXR_CONFIG_DIR": evcxr,
+            "TMPDIR": home.join("tmp"),
+        },
+    });
+    let path = course.kernelspec();
+    fs::create_dir_all(path.parent().expect("kernel.json lies in a folder"))?;
+    fs::write(path, serde_json::to_string_pretty(&spec)?).context("kernel.json cannot be written")
+}
+
+/// Where libstd lies: a restarted process of the kernel finds it only through the loader path.
+fn target_libdir() -> Result<String> {
+    let output = Command::new("rustc").args(["--print", "target-libdir"]).output().context("rustc does not start")?;
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_string())
+}
+
+/// CUDA's libraries that libtorch links to, each with a leading colon.
+fn nvidia_folders(course: &Course) -> Result<String> {
+    let nvidia = site_packages(course)?.join("nvidia");
+    let Ok(folders) = fs::read_dir(nvidia) else { return Ok(String::new()) };
+    let mut found: Vec<String> = folders
+        .filter_map(|entry| Some(entry.ok()?.path().join("lib")))
+        .filter(|path| path.is_dir())
+        .map(|path| format!(":{}", path.display()))
+        .collect();
+    found.sort();
+    Ok(found.concat())
+}
