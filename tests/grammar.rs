@@ -112,7 +112,8 @@ fn small_grammars_sum_to_one_and_agree_with_the_closed_form() {
 fn character_probabilities_are_prefix_probabilities() {
     let g = with_people("story = {a} and {b}[| ran].").unwrap();
     let all = all_stories(&g);
-    let mass = |prefix: &str| all.iter().filter(|(s, _)| s.starts_with(prefix)).map(|(_, p)| p.exp()).sum::<f64>();
+    let mass =
+        |prefix: &str| all.iter().filter(|(s, _)| s.starts_with(prefix)).map(|(_, p)| p.exp()).sum::<f64>();
     for story in all.keys() {
         let log_probs = g.char_log_probs(story).unwrap();
         for (i, log_prob) in log_probs.iter().enumerate() {
@@ -160,9 +161,18 @@ fn refusal<T: std::fmt::Debug>(result: llm_course::Result<T>, parts: &[&str]) {
 #[test]
 fn a_text_is_refused_where_it_leaves_the_grammar() {
     let g = with_people("story = {a} [walks|works|sings[| to {b}]].").unwrap();
-    refusal(g.log_prob("Ann walls.\n"), &["character 7 (line 1)", "found `l` after `Ann wal`", "expected `ks`"]);
-    refusal(g.log_prob("Bob sings.\nEve"), &["character 11 (line 2)", "at the start of a story", "`Ann`, `Bob`"]);
-    refusal(g.log_prob("Bob sings"), &["character 9", "the text ends in the middle of a story", "expected `.`, ` to`"]);
+    refusal(
+        g.log_prob("Ann walls.\n"),
+        &["character 7 (line 1)", "found `l` after `Ann wal`", "expected `ks`"],
+    );
+    refusal(
+        g.log_prob("Bob sings.\nEve"),
+        &["character 11 (line 2)", "at the start of a story", "`Ann`, `Bob`"],
+    );
+    refusal(
+        g.log_prob("Bob sings"),
+        &["character 9", "the text ends in the middle of a story", "expected `.`, ` to`"],
+    );
     refusal(g.log_prob("Bob sings. \n"), &["character 10", "expected the end of the line"]);
     refusal(stories().log_prob("It was a dark and stormy night.\n"), &["character 1 ", "after `I`"]);
 }
@@ -172,7 +182,16 @@ fn a_text_is_refused_where_it_leaves_the_grammar() {
 #[test]
 fn ambiguity_is_refused_and_named() {
     let same = Grammar::parse("story =\n  a cat\n  a [cat|dog]\n");
-    refusal(same, &["line 3", "rule `story`", "`a cat` (line 2)", "`a [cat|dog]` (line 3)", "the same text, ending in `a cat`"]);
+    refusal(
+        same,
+        &[
+            "line 3",
+            "rule `story`",
+            "`a cat` (line 2)",
+            "`a [cat|dog]` (line 3)",
+            "the same text, ending in `a cat`",
+        ],
+    );
     let follow = Grammar::parse("story = the[|, old] <end>\nend =\n  cat\n  old cat\n");
     assert!(follow.is_ok(), "the comma tells: {follow:?}");
     let follow = Grammar::parse("story = the[| old] <end>\nend =\n  cat\n  old cat\n");
@@ -192,10 +211,16 @@ fn ambiguous_variables_are_refused_and_named() {
         with_people("story = ^{a.they} is {a.they}[| or {b}]."),
         &["variable `a` is first used here, as `{a.they}`", "`Ann` from `Annabel`", "`she is she or bob.`"],
     );
-    refusal(with_people("story = [{a}|{b}] ran."), &["alternatives `{a}` (line 7) and `{b}` (line 7)", "`ann ran.`"]);
+    refusal(
+        with_people("story = [{a}|{b}] ran."),
+        &["alternatives `{a}` (line 7) and `{b}` (line 7)", "`ann ran.`"],
+    );
     let bound = with_people("story = {a} ran. [{a}|{b}] fell.");
     assert!(bound.is_ok(), "a is bound, so b is someone else: {bound:?}");
-    refusal(with_people("story = {a} ran. [^{a.they}|^{b.they}] fell[| on {b}]."), &["alternatives `^{a.they}`"]);
+    refusal(
+        with_people("story = {a} ran. [^{a.they}|^{b.they}] fell[| on {b}]."),
+        &["alternatives `^{a.they}`"],
+    );
     let later = with_people("story = ^{a.they}, namely {a}, ran[| to {b}].");
     assert!(later.is_ok(), "the name comes soon enough: {later:?}");
 }
@@ -248,7 +273,10 @@ fn the_corpus_is_large_and_varied() {
     let paragraphs: Vec<&str> = text.lines().collect();
     assert_eq!(paragraphs.iter().collect::<BTreeSet<_>>().len(), paragraphs.len(), "a paragraph is repeated");
     for p in &paragraphs {
-        assert!((150..1200).contains(&p.len()) && p.matches('"').count() % 2 == 0 && !p.contains("  "), "{p}");
+        assert!(
+            (150..1200).contains(&p.len()) && p.matches('"').count() % 2 == 0 && !p.contains("  "),
+            "{p}"
+        );
     }
 }
 

@@ -11,7 +11,11 @@ fn main() -> llm_course::Result<()> {
     print!("{text}");
     let stories = text.lines().count();
     let code_length = -grammar.log_prob(&text)? / std::f64::consts::LN_2;
-    eprintln!("{stories} stories, {} characters, {} distinct", text.chars().count(), Grammar::alphabet(&text).len());
+    eprintln!(
+        "{stories} stories, {} characters, {} distinct",
+        text.chars().count(),
+        Grammar::alphabet(&text).len()
+    );
     eprintln!("vocabulary of the grammar: {} words", grammar.vocabulary().len());
     eprintln!("entropy of a story: {:.3} nats", grammar.entropy());
     eprintln!("mean length of a story: {:.2} characters", grammar.mean_chars());

@@ -86,7 +86,13 @@ impl Contexts {
     }
 
     /// The states that `symbol` leaves behind.
-    fn after(&mut self, model: &Model, symbol: &Symbol, place: Place, states: BTreeSet<Bound>) -> BTreeSet<Bound> {
+    fn after(
+        &mut self,
+        model: &Model,
+        symbol: &Symbol,
+        place: Place,
+        states: BTreeSet<Bound>,
+    ) -> BTreeSet<Bound> {
         match symbol {
             Symbol::Text(_) | Symbol::Capital => states,
             Symbol::Variable { variable, .. } => {

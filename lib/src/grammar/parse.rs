@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::model::{Alternative, Class, Entry, MAX_ENTRIES, MAX_VARIABLES, Model, Rule, Variable};
 use super::template::Templates;
+use super::weights::{normalise, weight};
 use crate::error::{Error, Result};
 
 /// An indented line, with the number it has in the file.
@@ -53,7 +54,11 @@ pub(super) fn parse(text: &str) -> Result<Model> {
             let source = source.trim().to_string();
             alternatives.push((weight, Alternative { probability: 0.0, symbols, line: l.number, source }));
         }
-        expanded.push(Rule { name: name.clone(), line: *line, alternatives: normalise(alternatives, *ranked) });
+        expanded.push(Rule {
+            name: name.clone(),
+            line: *line,
+            alternatives: normalise(alternatives, *ranked),
+        });
     }
     expanded.extend(templates.groups);
     Ok(Model { rules: expanded, classes, variables, start })
@@ -73,9 +78,9 @@ fn blocks(text: &str) -> Result<Vec<Block>> {
         if !raw.starts_with([' ', '\t']) {
             blocks.push(Block { line: number, head: line.to_string(), body: Vec::new() });
         } else {
-            let block = blocks.last_mut().ok_or_else(|| {
-                at(number, "an indented line needs a header above it, such as `story =`")
-            })?;
+            let block = blocks
+                .last_mut()
+                .ok_or_else(|| at(number, "an indented line needs a header above it, such as `story =`"))?;
             match block.body.last_mut() {
                 Some(last) if joined => last.text.push_str(line),
                 None if joined => block.head.push_str(line),
@@ -118,7 +123,10 @@ fn class(head: &str, block: &Block) -> Result<Class> {
     }
     if rows.is_empty() || rows.len() > MAX_ENTRIES {
         let n = rows.len();
-        return Err(at(line, format!("class `{name}` has {n} entries: give it 1 to {MAX_ENTRIES}, indented")));
+        return Err(at(
+            line,
+            format!("class `{name}` has {n} entries: give it 1 to {MAX_ENTRIES}, indented"),
+        ));
     }
     Ok(Class { name, line, forms, entries: normalise(rows, ranked) })
 }
@@ -132,7 +140,8 @@ fn bind_classes(found: Vec<(String, Block)>, classes: &[Class]) -> Result<Vec<Va
             .ok_or_else(|| at(line, "variables are written `var NAME NAME …: CLASS`; the `:` is missing"))?;
         let class = class.trim();
         let index = classes.iter().position(|c| c.name == class);
-        let index = index.ok_or_else(|| at(line, format!("there is no class `{class}`: declare it above")))?;
+        let index =
+            index.ok_or_else(|| at(line, format!("there is no class `{class}`: declare it above")))?;
         if let Some(extra) = body.first() {
             return Err(at(extra.number, "`var` takes no indented lines: put alternatives below a rule"));
         }
@@ -165,9 +174,9 @@ type RuleLines = (String, usize, bool, Vec<Line>);
 /// `NAME =` (equal weights) or `NAME =~` (weights by rank), alternatives below or one on the same line.
 fn rule_lines(block: Block) -> Result<RuleLines> {
     let Block { line, head, mut body } = block;
-    let (name, rest) = head
-        .split_once('=')
-        .ok_or_else(|| at(line, format!("expected `NAME =`, `class NAME: …` or `var NAME: …`, found `{head}`")))?;
+    let (name, rest) = head.split_once('=').ok_or_else(|| {
+        at(line, format!("expected `NAME =`, `class NAME: …` or `var NAME: …`, found `{head}`"))
+    })?;
     let name = checked_name(name, line)?;
     let (ranked, rest) = rest.strip_prefix('~').map_or((false, rest), |r| (true, r));
     if !rest.trim().is_empty() {
@@ -191,7 +200,10 @@ fn distinct<'a>(names: impl Iterator<Item = (&'a str, usize)>) -> Result<()> {
     let mut seen = BTreeMap::new();
     for (name, line) in names {
         if let Some(first) = seen.insert(name, line) {
-            return Err(at(line, format!("`{name}` is already the name of something in line {first}: rename one")));
+            return Err(at(
+                line,
+                format!("`{name}` is already the name of something in line {first}: rename one"),
+            ));
         }
     }
     Ok(())
@@ -204,47 +216,4 @@ fn checked_name(name: &str, line: usize) -> Result<String> {
         return Err(at(line, format!("`{name}` is no name: use letters, digits, `-` and `_`")));
     }
     Ok(name.to_string())
-}
-
-/// Splits `WEIGHT: text`; a text without a weight gets `None`.
-pub(super) fn weight(text: &str, line: usize) -> Result<(Option<f64>, &str)> {
-    let Some((number, rest)) = text.split_once(':') else { return Ok((None, text)) };
-    let number = number.trim();
-    if !number.trim_start_matches(['+', '-', '.']).starts_with(|c: char| c.is_ascii_digit()) {
-        return Ok((None, text));
-    }
-    match number.parse::<f64>() {
-        Ok(w) if w.is_finite() && w > 0.0 => Ok((Some(w), rest)),
-        _ => Err(at(line, format!("the weight `{number}` is not a positive number: write e.g. `2: text`"))),
-    }
-}
-
-/// What can be weighted: alternatives and entries.
-pub(super) trait Weighted {
-    /// Where the probability goes.
-    fn probability(&mut self) -> &mut f64;
-}
-
-impl Weighted for Alternative {
-    fn probability(&mut self) -> &mut f64 {
-        &mut self.probability
-    }
-}
-
-impl Weighted for Entry {
-    fn probability(&mut self) -> &mut f64 {
-        &mut self.probability
-    }
-}
-
-/// Weights → probabilities; without a weight an item counts 1, or 1/rank (Zipf) where `ranked`.
-pub(super) fn normalise<T: Weighted>(items: Vec<(Option<f64>, T)>, ranked: bool) -> Vec<T> {
-    let default = |rank: usize| if ranked { 1.0 / (rank + 1) as f64 } else { 1.0 };
-    let weights: Vec<f64> = items.iter().enumerate().map(|(i, (w, _))| w.unwrap_or_else(|| default(i))).collect();
-    let total: f64 = weights.iter().sum();
-    let give = |((_, mut item), w): ((_, T), f64)| {
-        *item.probability() = w / total;
-        item
-    };
-    items.into_iter().zip(weights).map(give).collect()
 }

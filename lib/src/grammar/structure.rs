@@ -47,7 +47,10 @@ fn unused(model: &Model, reached: &[bool]) -> Result<()> {
     if let Some(i) = reached.iter().position(|&r| !r) {
         let rule = &model.rules[i];
         let name = &rule.name;
-        return Err(at(rule.line, format!("no story can reach rule `{name}`: use it as `<{name}>` or remove it")));
+        return Err(at(
+            rule.line,
+            format!("no story can reach rule `{name}`: use it as `<{name}>` or remove it"),
+        ));
     }
     let uses = |v: usize| {
         let symbols = model.rules.iter().flat_map(|r| &r.alternatives).flat_map(|a| &a.symbols);
@@ -55,12 +58,18 @@ fn unused(model: &Model, reached: &[bool]) -> Result<()> {
     };
     if let Some(v) = (0..model.variables.len()).find(|&v| uses(v) == 0) {
         let (name, line) = (&model.variables[v].name, model.variables[v].line);
-        return Err(at(line, format!("variable `{name}` is never used: use it as `{{{name}}}` or remove it")));
+        return Err(at(
+            line,
+            format!("variable `{name}` is never used: use it as `{{{name}}}` or remove it"),
+        ));
     }
     if let Some(i) = (0..model.classes.len()).find(|&i| model.variables.iter().all(|v| v.class != i)) {
         let class = &model.classes[i];
         let name = &class.name;
-        return Err(at(class.line, format!("class `{name}` has no variable: add `var …: {name}` or remove it")));
+        return Err(at(
+            class.line,
+            format!("class `{name}` has no variable: add `var …: {name}` or remove it"),
+        ));
     }
     Ok(())
 }
@@ -99,11 +108,14 @@ fn rule_ends(model: &Model, rule: usize, known: &mut [Option<Ends>]) -> Result<E
                 let source = &alternative.source;
                 return Err(at(
                     alternative.line,
-                    format!("a word of `{source}` is put together from two parts: write whole words, or a space"),
+                    format!(
+                        "a word of `{source}` is put together from two parts: write whole words, or a space"
+                    ),
                 ));
             }
             sequence = Ends {
-                starts_with_letter: sequence.starts_with_letter || sequence.may_be_empty && next.starts_with_letter,
+                starts_with_letter: sequence.starts_with_letter
+                    || sequence.may_be_empty && next.starts_with_letter,
                 ends_with_letter: next.ends_with_letter || next.may_be_empty && sequence.ends_with_letter,
                 may_be_empty: sequence.may_be_empty && next.may_be_empty,
             };

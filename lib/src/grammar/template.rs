@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::model::{Alternative, Class, Rule, Symbol, Variable};
-use super::parse::{at, normalise, weight};
+use super::parse::at;
+use super::weights::{normalise, weight};
 use crate::error::Result;
 
 /// Parses alternatives; every inline group becomes a rule of its own in `groups`.
@@ -52,7 +53,10 @@ impl<'a> Templates<'a> {
                     after
                 }
                 '}' | '>' | ']' | '|' => {
-                    return Err(at(line, format!("`{c}` has nothing to close or divide in `{source}`: remove it")));
+                    return Err(at(
+                        line,
+                        format!("`{c}` has nothing to close or divide in `{source}`: remove it"),
+                    ));
                 }
                 _ => {
                     let end = rest.find(['^', '{', '<', '[', '}', '>', ']', '|']).unwrap_or(rest.len());
@@ -72,14 +76,18 @@ impl<'a> Templates<'a> {
         })?;
         let class = &self.classes[self.variables[variable].class];
         let form = form.map_or(Some(0), |f| class.forms.iter().position(|g| g == f)).ok_or_else(|| {
-            at(line, format!("`{{{inside}}}`: class `{}` has the forms `{}`", class.name, class.forms.join(" ")))
+            at(
+                line,
+                format!("`{{{inside}}}`: class `{}` has the forms `{}`", class.name, class.forms.join(" ")),
+            )
         })?;
         Ok(Symbol::Variable { variable, form })
     }
 
     fn rule(&self, name: &str, line: usize) -> Result<Symbol> {
         let index = self.rules.get(name);
-        let advice = || at(line, format!("there is no rule `{name}`: write `{name} =` with its alternatives"));
+        let advice =
+            || at(line, format!("there is no rule `{name}`: write `{name} =` with its alternatives"));
         index.map(|&i| Symbol::Rule(i)).ok_or_else(advice)
     }
 

@@ -42,7 +42,17 @@ impl<'g> Thread<'g> {
     /// Goes on with `symbols` of an alternative in `context`.
     pub fn new(symbols: &'g [Symbol], context: usize, values: [u8; MAX_VARIABLES]) -> Self {
         let frames = Some(Rc::new(Frame { symbols, outer: None }));
-        Self { pending: "", capital: false, frames, context, returns: Vec::new(), values, weight: 1.0, tag: 0, ended: false }
+        Self {
+            pending: "",
+            capital: false,
+            frames,
+            context,
+            returns: Vec::new(),
+            values,
+            weight: 1.0,
+            tag: 0,
+            ended: false,
+        }
     }
 
     /// The next character, if one is pending.
@@ -104,7 +114,9 @@ impl<'g> Machine<'g> {
                 Symbol::Rule(rule) => return self.expand(*rule, &thread, wanted, out),
                 Symbol::Variable { variable, form } => match thread.values[*variable] {
                     FREE | UNKNOWN => return self.draw(*variable, *form, &thread, wanted, out),
-                    entry => thread.pending = &self.model.class_of(*variable).entries[entry as usize].forms[*form],
+                    entry => {
+                        thread.pending = &self.model.class_of(*variable).entries[entry as usize].forms[*form]
+                    }
                 },
             }
         }
@@ -121,7 +133,14 @@ impl<'g> Machine<'g> {
     }
 
     /// One thread for each entry that no other variable of the class has.
-    fn draw(&self, variable: usize, form: usize, thread: &Thread<'g>, wanted: Option<char>, out: &mut Vec<Thread<'g>>) {
+    fn draw(
+        &self,
+        variable: usize,
+        form: usize,
+        thread: &Thread<'g>,
+        wanted: Option<char>,
+        out: &mut Vec<Thread<'g>>,
+    ) {
         let entries = &self.model.class_of(variable).entries;
         let taken: Vec<u8> = self.model.rivals(variable).map(|v| thread.values[v]).collect();
         let free = |e: &usize| !taken.contains(&(*e as u8));

@@ -96,7 +96,8 @@ impl<'g> Search<'g> {
         }
         next.sort_by_key(first_small);
         for same in next.chunk_by(|a, b| first_small(a) == first_small(b)) {
-            let mut rivals: Vec<Thread<'g>> = same.iter().filter(|t| self.has_rival(t, same)).cloned().collect();
+            let mut rivals: Vec<Thread<'g>> =
+                same.iter().filter(|t| self.has_rival(t, same)).cloned().collect();
             rivals.iter_mut().for_each(Thread::read);
             self.prefix.push(first_small(&same[0]));
             let clash = self.run(rivals);
@@ -113,7 +114,9 @@ impl<'g> Search<'g> {
     }
 
     fn rival_pair(&self, threads: &[Thread<'g>]) -> Option<(usize, usize)> {
-        let pair = |t: &Thread<'g>| Some((t.tag, threads.iter().find(|o| o.tag != t.tag && self.compatible(t, o))?.tag));
+        let pair = |t: &Thread<'g>| {
+            Some((t.tag, threads.iter().find(|o| o.tag != t.tag && self.compatible(t, o))?.tag))
+        };
         threads.iter().find_map(pair)
     }
 

@@ -59,7 +59,8 @@ impl<'g> Walk<'g> {
         for thread in &next {
             let first = thread.next_char().map(String::from).unwrap_or_default();
             let rest: String = thread.pending.chars().skip(1).take_while(|c| c.is_alphanumeric()).collect();
-            let word = if first == "\n" { "the end of the line".to_string() } else { format!("`{first}{rest}`") };
+            let word =
+                if first == "\n" { "the end of the line".to_string() } else { format!("`{first}{rest}`") };
             if !words.contains(&word) {
                 words.push(word);
             }

@@ -1,0 +1,49 @@
+//! Weights of alternatives and entries → probabilities.
+
+use super::model::{Alternative, Entry};
+use super::parse::at;
+use crate::error::Result;
+
+/// Splits `WEIGHT: text`; a text without a weight gets `None`.
+pub(super) fn weight(text: &str, line: usize) -> Result<(Option<f64>, &str)> {
+    let Some((number, rest)) = text.split_once(':') else { return Ok((None, text)) };
+    let number = number.trim();
+    if !number.trim_start_matches(['+', '-', '.']).starts_with(|c: char| c.is_ascii_digit()) {
+        return Ok((None, text));
+    }
+    match number.parse::<f64>() {
+        Ok(w) if w.is_finite() && w > 0.0 => Ok((Some(w), rest)),
+        _ => Err(at(line, format!("the weight `{number}` is not a positive number: write e.g. `2: text`"))),
+    }
+}
+
+/// What can be weighted: alternatives and entries.
+pub(super) trait Weighted {
+    /// Where the probability goes.
+    fn probability(&mut self) -> &mut f64;
+}
+
+impl Weighted for Alternative {
+    fn probability(&mut self) -> &mut f64 {
+        &mut self.probability
+    }
+}
+
+impl Weighted for Entry {
+    fn probability(&mut self) -> &mut f64 {
+        &mut self.probability
+    }
+}
+
+/// Weights → probabilities; without a weight an item counts 1, or 1/rank (Zipf) where `ranked`.
+pub(super) fn normalise<T: Weighted>(items: Vec<(Option<f64>, T)>, ranked: bool) -> Vec<T> {
+    let default = |rank: usize| if ranked { 1.0 / (rank + 1) as f64 } else { 1.0 };
+    let weights: Vec<f64> =
+        items.iter().enumerate().map(|(i, (w, _))| w.unwrap_or_else(|| default(i))).collect();
+    let total: f64 = weights.iter().sum();
+    let give = |((_, mut item), w): ((_, T), f64)| {
+        *item.probability() = w / total;
+        item
+    };
+    items.into_iter().zip(weights).map(give).collect()
+}
