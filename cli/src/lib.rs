@@ -1,6 +1,8 @@
 //! What `cargo course` does, as a library that the command and the tests share.
 
 pub mod build;
+pub mod data;
+pub mod doctor;
 pub mod lab;
 pub mod notebook;
 pub mod paths;

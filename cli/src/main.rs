@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use course::paths::Course;
-use course::{build, lab, runner, setup, verify};
+use course::{build, data, doctor, lab, runner, setup, verify};
 
 #[derive(Parser)]
 #[command(name = "course", bin_name = "cargo course", about)]
@@ -17,11 +17,14 @@ struct Cli {
 enum Command {
     /// Installs what is missing below .course.
     Setup,
+    /// Says what is there, what is missing, and whether a cell runs.
+    Doctor,
     /// Opens the course in JupyterLab; so does `cargo course` alone.
     Lab(lab::LabArgs),
     Run(runner::command::RunArgs),
     Build(build::BuildArgs),
     Test(verify::TestArgs),
+    Data(data::DataArgs),
 }
 
 fn main() -> ExitCode {
@@ -35,10 +38,14 @@ fn main() -> ExitCode {
 }
 
 fn execute(course: &Course, command: Option<Command>) -> anyhow::Result<ExitCode> {
-    setup::setup(course)?;
+    if !matches!(command, Some(Command::Doctor | Command::Data(_))) {
+        setup::setup(course)?;
+    }
     match command.unwrap_or_else(|| Command::Lab(lab::LabArgs::default())) {
         Command::Setup => println!("ready: cargo course"),
         Command::Lab(args) => lab::lab(course, &args)?,
+        Command::Doctor => doctor::doctor(course)?,
+        Command::Data(args) => data::data(course, &args)?,
         Command::Run(args) => runner::command::run(course, &args)?,
         Command::Build(args) => build::build(course, &args)?,
         Command::Test(args) if verify::test(course, &args).failed > 0 => return Ok(ExitCode::FAILURE),

@@ -55,6 +55,11 @@ impl Course {
         std::env::var_os("LIBTORCH").map_or_else(|| self.home().join("libtorch"), PathBuf::from)
     }
 
+    /// Whether the user's `LIBTORCH` names another libtorch than the one that set-up makes.
+    pub fn has_own_libtorch(&self) -> bool {
+        self.libtorch() != self.home().join("libtorch")
+    }
+
     /// Learners' notebooks, executed.
     pub fn notebooks(&self) -> PathBuf {
         self.root.join("notebooks")

@@ -64,9 +64,11 @@ pub fn sentinel() -> String {
 /// A variable that a cell tagged `stderr-ok` binds first: evcxr keeps it only if no `?` failed.
 const WITNESS: &str = "llm_course_reached_the_end";
 
-/// The source of a `stderr-ok` cell with the witness bound.
+/// The source of a `stderr-ok` cell with the witness bound, after the kernel's commands such as `:dep`.
 pub fn with_witness(source: &str) -> String {
-    format!("let {WITNESS} = ();\n{source}")
+    let code = source.lines().take_while(|line| line.starts_with(':')).map(|line| line.len() + 1).sum();
+    let (commands, code) = source.split_at(source.len().min(code));
+    format!("{commands}let {WITNESS} = ();\n{code}")
 }
 
 /// A hidden cell that does not compile if the witness is gone; it also removes the witness.

@@ -21,10 +21,8 @@ pub fn site_packages(course: &Course) -> Result<PathBuf> {
         .context("the Python environment is broken: remove .course/venv and run `cargo course setup`")
 }
 
-/// What the kernelspec depends on besides the checkout's place.
-pub fn fingerprint(course: &Course) -> String {
-    format!("3 {}", course.libtorch().display())
-}
+/// Changes when [`write`] writes something else.
+pub const FORM: &str = "1";
 
 /// Writes `kernel.json` and evcxr's initial commands.
 ///
@@ -34,21 +32,27 @@ pub fn write(course: &Course) -> Result<()> {
     let home = course.home();
     let evcxr = home.join("evcxr");
     fs::create_dir_all(&evcxr)?;
+    fs::create_dir_all(home.join("tmp"))?;
     let init = format!(":build_env CARGO_BUILD_BUILD_DIR={}\n", home.join("build").display());
     fs::write(evcxr.join("init.evcxr"), init)?;
     let loader = if cfg!(target_os = "macos") { "DYLD_LIBRARY_PATH" } else { "LD_LIBRARY_PATH" };
     let libtorch = course.libtorch();
+    let mut env = json!({
+        "LIBTORCH": libtorch,
+        loader: format!("{}:{}{}", libtorch.join("lib").display(), target_libdir()?, nvidia_folders(course)?),
+        "EVCXR_CONFIG_DIR": evcxr,
+        "TMPDIR": home.join("tmp"),
+    });
+    // Notebooks may lie anywhere; rustup would choose by their folder.
+    if let Ok(toolchain) = std::env::var("RUSTUP_TOOLCHAIN") {
+        env["RUSTUP_TOOLCHAIN"] = toolchain.into();
+    }
     let spec = json!({
         "argv": [course.kernel(), "--control_file", "{connection_file}"],
         "display_name": "Rust",
         "language": "rust",
         "interrupt_mode": "message",
-        "env": {
-            "LIBTORCH": libtorch,
-            loader: format!("{}:{}{}", libtorch.join("lib").display(), target_libdir()?, nvidia_folders(course)?),
-            "EVCXR_CONFIG_DIR": evcxr,
-            "TMPDIR": home.join("tmp"),
-        },
+        "env": env,
     });
     let path = course.kernelspec();
     fs::create_dir_all(path.parent().expect("kernel.json lies in a folder"))?;
