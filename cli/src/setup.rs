@@ -7,6 +7,7 @@ pub mod prerequisites;
 pub mod steps;
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -65,7 +66,9 @@ pub fn steps(course: &Course) -> Result<Vec<Step<'_>>> {
         action: Box::new(move || action(course)),
     };
     let libtorch = course.libtorch().display().to_string();
+    let sysroot = prerequisites::sysroot()?;
     Ok(vec![
+        step("rust-src", "the standard library's sources (about 10 s)", &[&sysroot], rust_src),
         step("jupyter", "JupyterLab and jupytext (about 30 s)", &[&root, JUPYTER], install_jupyter),
         step("libtorch", "libtorch 2.11.0, half a gigabyte (about 1 min)", &[&libtorch, LIBTORCH], libtorch_there),
         step("kernel", "the Rust kernel, compiled here (about 6 min)", &[EVCXR], install_kernel),
@@ -73,6 +76,16 @@ pub fn steps(course: &Course) -> Result<Vec<Step<'_>>> {
         step("kernelspec", "the kernel's entry in JupyterLab", &[&libtorch, kernelspec::FORM], kernelspec::write),
         step("warm", "compiling the course once for all notebooks (about 4 min)", &[&libtorch, &locked], warm),
     ])
+}
+
+/// Cells keep variables whose types evcxr infers, and for that it reads the standard library.
+fn rust_src(course: &Course) -> Result<()> {
+    if Path::new(&prerequisites::sysroot()?).join("lib/rustlib/src/rust/library/std").is_dir() {
+        return Ok(());
+    }
+    let mut rustup = Command::new("rustup");
+    rustup.current_dir(&course.root).args(["component", "add", "rust-src"]);
+    run(&course.home(), "rust-src", &mut rustup)
 }
 
 fn pip(course: &Course, name: &str, requirements: &str) -> Result<()> {

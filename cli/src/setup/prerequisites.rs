@@ -39,6 +39,14 @@ pub fn rustc(course: &Course) -> Result<String> {
     Ok(version)
 }
 
+/// The folder of the toolchain.
+///
+/// # Errors
+/// If rustc does not start.
+pub fn sysroot() -> Result<String> {
+    output("rustc", &["--print", "sysroot"]).context("no rustc: install Rust with rustup (https://rustup.rs)")
+}
+
 /// A C++ compiler, for tch's bridge to libtorch.
 ///
 /// # Errors
