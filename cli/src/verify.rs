@@ -127,7 +127,7 @@ fn run(course: &Course, args: &TestArgs) -> Result<Counts> {
             for path in notebooks(course, form, &[])?.iter().filter(|path| wanted(args, &stem(path))) {
                 jobs.push(Job::new(course, path, notebook::read(path)?));
             }
-            let reports = run_all(course, jobs, &Options { quick, limit }, None).await?;
+            let reports = run_all(course, jobs, &Options { quick, limit, text: None }, None).await?;
             if !reports.is_empty() {
                 println!("{}", table(&reports));
             }

@@ -51,6 +51,11 @@ impl NGram {
         Ok(Self { order, vocab_size: vocab_size as usize, followers })
     }
 
+    /// How many counts the table holds: what it must remember, as weights are for a network.
+    pub fn counts(&self) -> usize {
+        self.followers.values().map(Vec::len).sum()
+    }
+
     /// The distribution over the next id after `context` `[vocab]`; only its last order − 1 ids matter.
     pub fn probabilities(&self, context: &[i64]) -> Array1<f64> {
         let mut p = Array1::from_elem(self.vocab_size, 1.0 / self.vocab_size as f64);

@@ -44,7 +44,7 @@ pub fn build(course: &Course, args: &BuildArgs) -> Result<()> {
     if drafts.is_empty() {
         bail!("no lessons in {}", course.sources().display());
     }
-    let options = Options { quick: false, limit: Duration::from_secs(args.timeout) };
+    let options = Options { quick: false, limit: Duration::from_secs(args.timeout), text: None };
     let (reports, failed) = until_stopped(build_all(course, drafts, &options))??;
     print!("{}", table(&reports));
     if !failed.is_empty() {

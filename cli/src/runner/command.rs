@@ -25,6 +25,10 @@ pub struct RunArgs {
     /// Seconds that one cell may take.
     #[arg(long, default_value_t = 600, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     pub timeout: u64,
+    /// Train on this text instead of the lesson's: a file, or a name that `cargo course data` lists.
+    /// Claims, which were made for the lesson's own text, are then printed, not enforced.
+    #[arg(long, value_name = "FILE")]
+    pub text: Option<PathBuf>,
     /// Write the executed notebooks into this folder; without it nothing is written.
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
@@ -49,7 +53,7 @@ pub fn run(course: &Course, args: &RunArgs) -> Result<()> {
         Ok(Job::new(course, path, notebook::read(path)?))
     });
     let jobs = jobs.collect::<Result<Vec<_>>>()?;
-    let options = Options { quick: args.quick, limit: Duration::from_secs(args.timeout) };
+    let options = Options { quick: args.quick, limit: Duration::from_secs(args.timeout), text: text(args)? };
     let reports = until_stopped(run_all(course, jobs, &options, args.out.as_deref()))??;
     for report in reports.iter().filter(|_| args.timings) {
         println!("{}", timings(report));
@@ -60,6 +64,13 @@ pub fn run(course: &Course, args: &RunArgs) -> Result<()> {
         bail!("failed: {}", failed.join(" "));
     }
     Ok(())
+}
+
+/// The text to train on; kernels work in other folders, so a file gets its absolute path.
+fn text(args: &RunArgs) -> Result<Option<String>> {
+    let Some(text) = &args.text else { return Ok(None) };
+    let path = if text.is_file() { std::path::absolute(text)? } else { text.clone() };
+    Ok(Some(path.display().to_string()))
 }
 
 /// Executes notebooks one after the other, also after one that failed.

@@ -38,18 +38,20 @@ pub mod strict;
 pub use report::{CellRun, Event, Failure, Report};
 
 /// How notebooks are executed.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// Small training budgets (`LLM_COURSE_QUICK=1`).
     pub quick: bool,
     /// The time that one cell may take.
     pub limit: Duration,
+    /// Another text than the lesson's (`LLM_COURSE_TEXT`).
+    pub text: Option<String>,
 }
 
 impl Default for Options {
     /// Full budgets, ten minutes for each cell.
     fn default() -> Self {
-        Self { quick: false, limit: Duration::from_secs(600) }
+        Self { quick: false, limit: Duration::from_secs(600), text: None }
     }
 }
 
@@ -88,7 +90,15 @@ pub async fn run_notebook(
     watch: &mut dyn FnMut(&Event),
 ) -> Result<Report> {
     let begun = Instant::now();
-    let env = [("LLM_COURSE_STRICT", Some("1")), ("LLM_COURSE_QUICK", options.quick.then_some("1"))];
+    // A relative folder of data starts here, not where the kernel works.
+    let data = std::env::var_os("LLM_COURSE_DATA").map(std::path::absolute).transpose()?;
+    let data = data.map(|folder| folder.display().to_string());
+    let env = [
+        ("LLM_COURSE_STRICT", Some("1")),
+        ("LLM_COURSE_QUICK", options.quick.then_some("1")),
+        ("LLM_COURSE_TEXT", options.text.as_deref()),
+        ("LLM_COURSE_DATA", data.as_deref()),
+    ];
     let folder = if job.folder.as_os_str().is_empty() { Path::new(".") } else { &job.folder };
     let kernel = Kernel::start(&course.kernelspec(), folder, &env).await?;
     let mut session = Session { kernel, limit: options.limit, executed: 0 };
