@@ -54,7 +54,8 @@ impl Image {
 
 fn curves() -> Figure {
     let steps: Vec<i64> = (0..=2000).step_by(20).collect();
-    let curve = |end: f64| steps.iter().map(move |s| end + 3.3 * (-s as f64 / 250.0).exp()).collect::<Vec<_>>();
+    let curve =
+        |end: f64| steps.iter().map(move |s| end + 3.3 * (-s as f64 / 250.0).exp()).collect::<Vec<_>>();
     Figure::lines("The LSTM ends near the floor, the RNN above it")
         .x_label("training step")
         .y_label("bits per character")
@@ -129,7 +130,8 @@ fn size_is_in_css_pixels_at_two_image_pixels_each() {
 
 #[test]
 fn families_keep_their_colours_in_every_kind() {
-    let families = ["floor", "n-gram", "RNN", "GRU", "LSTM", "seq2seq", "attention", "transformer", "GPT", "BERT"];
+    let families =
+        ["floor", "n-gram", "RNN", "GRU", "LSTM", "seq2seq", "attention", "transformer", "GPT", "BERT"];
     let mut colours: Vec<[u8; 3]> = families.iter().map(|name| family_colour(name).unwrap()).collect();
     for (name, colour) in families.iter().zip(&colours) {
         let level = [0.0, 1.0];
@@ -184,7 +186,8 @@ fn values_that_cannot_be_drawn_are_left_out_and_counted() {
     let holes = [3.0, f64::NAN, 2.0, f64::INFINITY, 1.0, 0.0];
     let svg = Figure::lines("Holes").line("loss", 0..6, holes).log_y().svg().unwrap();
     assert!(svg.contains("2 points left out: not finite; 1 point left out: 0 or negative on a log axis"));
-    let svg = Figure::bars("Holes", ["a", "b"]).bar("x", [f64::NAN, 1.0]).level("old", f64::NAN).svg().unwrap();
+    let svg =
+        Figure::bars("Holes", ["a", "b"]).bar("x", [f64::NAN, 1.0]).level("old", f64::NAN).svg().unwrap();
     assert!(svg.contains("1 bar left out: not finite") && svg.contains("at NaN left out"));
     let svg = Figure::heatmap("Holes", [[f64::NAN, 1.0]]).svg().unwrap();
     assert!(svg.contains("1 grey cell: not finite"));

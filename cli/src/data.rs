@@ -81,7 +81,8 @@ pub fn fetch(source: &Source, folders: &[PathBuf]) -> Result<PathBuf> {
 }
 
 fn download(url: &str) -> Result<Vec<u8>> {
-    let agent = ureq::Agent::config_builder().timeout_global(Some(Duration::from_secs(600))).build().new_agent();
+    let agent =
+        ureq::Agent::config_builder().timeout_global(Some(Duration::from_secs(600))).build().new_agent();
     let mut response = agent.get(url).call()?;
     Ok(response.body_mut().with_config().limit(1 << 30).read_to_vec()?)
 }
@@ -89,7 +90,11 @@ fn download(url: &str) -> Result<Vec<u8>> {
 fn verify(source: &Source, bytes: &[u8], from: &str) -> Result<()> {
     let found = format!("{:x}", Sha256::digest(bytes));
     if found != source.sha256 {
-        bail!("{from} is not {}: its SHA-256 is {found}, expected {}; remove it and try again", source.name, source.sha256);
+        bail!(
+            "{from} is not {}: its SHA-256 is {found}, expected {}; remove it and try again",
+            source.name,
+            source.sha256
+        );
     }
     Ok(())
 }

@@ -27,14 +27,16 @@ pub fn doctor(course: &Course) -> Result<()> {
     say("C++", prerequisites::compiler());
     say("Python", prerequisites::python());
     say("disk", prerequisites::disk(course));
-    let missing: Vec<_> = steps(course)?.iter().filter(|s| !s.is_done(&course.home())).map(|s| s.name).collect();
+    let missing: Vec<_> =
+        steps(course)?.iter().filter(|s| !s.is_done(&course.home())).map(|s| s.name).collect();
     if !missing.is_empty() {
         say("set-up", Err(anyhow::anyhow!("not done: {}; run `cargo course setup`", missing.join(", "))));
         bail!("something is missing; the lines above say what to do");
     }
     say("set-up", Ok("complete".into()));
     say("libtorch", prerequisites::libtorch(course));
-    let card = if prerequisites::nvidia_driver() { "driver found" } else { "none found; the course needs none" };
+    let card =
+        if prerequisites::nvidia_driver() { "driver found" } else { "none found; the course needs none" };
     say("NVIDIA", Ok(card.into()));
     say("leftovers", Ok(format!("{} removed", prune(&course.home().join("tmp"))?)));
     say("a cell", cell(course));
@@ -67,7 +69,8 @@ fn prune(folder: &Path) -> Result<usize> {
     let mut removed = 0;
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
-        let age = entry.metadata().and_then(|data| data.modified()).map(|time| time.elapsed().unwrap_or_default());
+        let age =
+            entry.metadata().and_then(|data| data.modified()).map(|time| time.elapsed().unwrap_or_default());
         if age.is_ok_and(|age| age > WEEK) && entry.path().is_dir() {
             std::fs::remove_dir_all(entry.path())?;
             removed += 1;

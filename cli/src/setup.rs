@@ -70,11 +70,26 @@ pub fn steps(course: &Course) -> Result<Vec<Step<'_>>> {
     Ok(vec![
         step("rust-src", "the standard library's sources (about 10 s)", &[&sysroot], rust_src),
         step("jupyter", "JupyterLab and jupytext (about 30 s)", &[&root, JUPYTER], install_jupyter),
-        step("libtorch", "libtorch 2.11.0, half a gigabyte (about 1 min)", &[&libtorch, LIBTORCH], libtorch_there),
+        step(
+            "libtorch",
+            "libtorch 2.11.0, half a gigabyte (about 1 min)",
+            &[&libtorch, LIBTORCH],
+            libtorch_there,
+        ),
         step("kernel", "the Rust kernel, compiled here (about 6 min)", &[EVCXR], install_kernel),
         step("vendor", "the sources of all crates (about 20 s)", &[&locked], vendor),
-        step("kernelspec", "the kernel's entry in JupyterLab", &[&libtorch, kernelspec::FORM], kernelspec::write),
-        step("warm", "compiling the course once for all notebooks (about 4 min)", &[&libtorch, &locked], warm),
+        step(
+            "kernelspec",
+            "the kernel's entry in JupyterLab",
+            &[&libtorch, kernelspec::FORM],
+            kernelspec::write,
+        ),
+        step(
+            "warm",
+            "compiling the course once for all notebooks (about 4 min)",
+            &[&libtorch, &locked],
+            warm,
+        ),
     ])
 }
 

@@ -61,7 +61,8 @@ pub fn write(course: &Course) -> Result<()> {
 
 /// Where libstd lies: a restarted process of the kernel finds it only through the loader path.
 fn target_libdir() -> Result<String> {
-    let output = Command::new("rustc").args(["--print", "target-libdir"]).output().context("rustc does not start")?;
+    let output =
+        Command::new("rustc").args(["--print", "target-libdir"]).output().context("rustc does not start")?;
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_string())
 }
 

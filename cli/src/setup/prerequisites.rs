@@ -83,7 +83,9 @@ pub fn disk(course: &Course) -> Result<String> {
     let space = rustix::fs::statvfs(&course.root).context("the free disk space cannot be asked for")?;
     let free = (space.f_bavail * space.f_frsize) as f64 / 1e9;
     if free < NEEDED_GB {
-        bail!("{free:.1} GB free, the course needs {NEEDED_GB:.0} GB: make room, or move the course's folder");
+        bail!(
+            "{free:.1} GB free, the course needs {NEEDED_GB:.0} GB: make room, or move the course's folder"
+        );
     }
     Ok(format!("{free:.0} GB free"))
 }

@@ -47,7 +47,8 @@ pub fn carry_out(home: &Path, prepare: impl FnOnce() -> Result<()>, steps: &[Ste
     }
     for step in missing {
         perform(step)?;
-        fs::write(stamp(home, step.name), step.hash()).context("the stamp of a finished step cannot be written")?;
+        fs::write(stamp(home, step.name), step.hash())
+            .context("the stamp of a finished step cannot be written")?;
     }
     Ok(())
 }
@@ -122,13 +123,15 @@ pub fn advice(output: &str) -> String {
         "Could not connect",
     ];
     if NETWORK.iter().any(|sign| output.contains(sign)) {
-        return "no network: connect, then run `cargo course setup` again; it goes on where it stopped".into();
+        return "no network: connect, then run `cargo course setup` again; it goes on where it stopped"
+            .into();
     }
     if output.contains("No space left") {
         return "the disk is full: make room for 8 GB, then run `cargo course setup` again".into();
     }
     if output.contains("Permission denied") {
-        return "no permission to write: give yourself the right to, then run `cargo course setup` again".into();
+        return "no permission to write: give yourself the right to, then run `cargo course setup` again"
+            .into();
     }
     let lines: Vec<&str> = output.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     lines[lines.len().saturating_sub(3)..].join(" | ")

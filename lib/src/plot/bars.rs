@@ -44,10 +44,7 @@ impl Figure {
     ///     .level("entropy floor", 0.93);
     /// # assert!(figure.png().is_ok());
     /// ```
-    pub fn bars(
-        title: impl Into<String>,
-        categories: impl IntoIterator<Item = impl AsRef<str>>,
-    ) -> Self {
+    pub fn bars(title: impl Into<String>, categories: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
         let categories = categories.into_iter().map(|name| visible(name.as_ref())).collect();
         Self::new(title, Kind::Bars(BarChart { categories, groups: Vec::new() }))
     }
@@ -106,7 +103,8 @@ impl BarChart {
         let below = 8.0 + TICK.line_height() * lines.iter().map(Vec::len).max().unwrap_or(1) as f64;
         let last = self.categories.len().max(1) as f64;
         let x_axis = |_| Axis::linear(0.0, last, 1.0, true);
-        let axes = Axes::lay_out(options, inner, right, below, x_axis, |height| self.y_axis(options, width, height));
+        let axes =
+            Axes::lay_out(options, inner, right, below, x_axis, |height| self.y_axis(options, width, height));
         axes.draw_grid(canvas, false);
         self.draw_bars(canvas, &axes, options, &group_styles);
         for (_, value) in &options.levels {

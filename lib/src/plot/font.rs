@@ -39,7 +39,9 @@ impl Font {
 
     /// The width of `text` in CSS pixels, without kerning.
     pub fn width(&self, text: &str) -> f64 {
-        let Some(outlines) = outlines(self.face) else { return 0.6 * self.size * text.chars().count() as f64 };
+        let Some(outlines) = outlines(self.face) else {
+            return 0.6 * self.size * text.chars().count() as f64;
+        };
         let advance = |c: char| {
             let glyph = outlines.glyph_index(c).unwrap_or_default();
             f64::from(outlines.glyph_hor_advance(glyph).unwrap_or_default())
@@ -81,7 +83,8 @@ impl Font {
     pub fn balance(&self, text: &str, room: f64, most: usize) -> Vec<String> {
         let lines = self.wrap_to(text, room, most);
         let narrower = (5..10).map(|tenth| self.wrap(text, room * f64::from(tenth) / 10.0));
-        let whole = |tried: &Vec<String>| tried.len() == lines.len() && !tried.iter().any(|l| l.ends_with('…'));
+        let whole =
+            |tried: &Vec<String>| tried.len() == lines.len() && !tried.iter().any(|l| l.ends_with('…'));
         narrower.into_iter().find(whole).filter(|_| lines.len() > 1).unwrap_or(lines)
     }
 

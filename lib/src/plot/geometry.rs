@@ -30,12 +30,7 @@ impl Rect {
 
     /// What is left after taking away these margins.
     pub fn shrink(&self, left: f64, top: f64, right: f64, bottom: f64) -> Self {
-        Self::new(
-            self.left + left,
-            self.top + top,
-            self.width - left - right,
-            self.height - top - bottom,
-        )
+        Self::new(self.left + left, self.top + top, self.width - left - right, self.height - top - bottom)
     }
 
     pub fn overlap(&self, other: &Rect) -> f64 {

@@ -75,11 +75,7 @@ impl Figure {
     }
 
     /// A strip of values under a text; as many values as characters.
-    pub fn ribbon(
-        mut self,
-        name: impl Into<String>,
-        values: impl IntoIterator<Item = impl Number>,
-    ) -> Self {
+    pub fn ribbon(mut self, name: impl Into<String>, values: impl IntoIterator<Item = impl Number>) -> Self {
         let Kind::HeatText(text) = &mut self.kind else {
             self.misplaced("ribbon", "Figure::ribbons");
             return self;
@@ -122,7 +118,9 @@ impl HeatText {
         let outside = frame::title_height(figure, width.into()) + frame::notes_height(figure, width.into());
         let room = f64::from(width) - 2.0 * frame::MARGIN;
         let lines = self.lines(room - self.name_width()).len().max(1) as f64;
-        (lines * self.line_height() + SCALE_HEIGHT + outside + 2.0 * frame::MARGIN).ceil().clamp(120.0, 4000.0) as u32
+        (lines * self.line_height() + SCALE_HEIGHT + outside + 2.0 * frame::MARGIN)
+            .ceil()
+            .clamp(120.0, 4000.0) as u32
     }
 
     fn piece_width(&self, index: usize) -> f64 {

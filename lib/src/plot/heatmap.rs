@@ -180,7 +180,8 @@ impl Heatmap {
         let name = |label: &str| if label.is_empty() { 0.0 } else { 20.0 };
         let left = widest(&self.rows, rows).min(0.3 * body.width) + 8.0 + name(&options.y_label);
         let right = BAR + name(&self.scale_label);
-        let mut cell = ((body.width - left - right).max(20.0) / columns).min(if square { CELL } else { f64::MAX });
+        let mut cell =
+            ((body.width - left - right).max(20.0) / columns).min(if square { CELL } else { f64::MAX });
         let column_name = widest(&self.columns, columns);
         let mut top = 0.0;
         let mut height = 0.0;

@@ -34,11 +34,7 @@ impl Figure {
     }
 
     /// Values to count.
-    pub fn samples(
-        mut self,
-        name: impl Into<String>,
-        values: impl IntoIterator<Item = impl Number>,
-    ) -> Self {
+    pub fn samples(mut self, name: impl Into<String>, values: impl IntoIterator<Item = impl Number>) -> Self {
         match &mut self.kind {
             Kind::Histogram(chart) => chart.samples.push((name.into(), collect(values))),
             _ => self.misplaced("samples", "Figure::histogram"),

@@ -193,7 +193,9 @@ impl Figure {
     fn checked_range(&mut self, low: f64, high: f64) -> Option<(f64, f64)> {
         let fits = low.is_finite() && high.is_finite() && low < high;
         if !fits {
-            self.note_mistake(format!("a range from {low} to {high}: give two numbers, the smaller one first"));
+            self.note_mistake(format!(
+                "a range from {low} to {high}: give two numbers, the smaller one first"
+            ));
         }
         fits.then_some((low, high))
     }

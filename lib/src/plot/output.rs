@@ -33,9 +33,11 @@ impl Figure {
         let (width, height) = self.measured(None);
         let unreadable = |what: &str| Error::input(format!("the figure \"{}\" {what}", self.title));
         let options = Options { fontdb: font::database(), ..Options::default() };
-        let tree = Tree::from_str(&svg, &options).map_err(|e| unreadable(&format!("became no image: {e}")))?;
-        let mut pixels = Pixmap::new(SCALE * width, SCALE * height)
-            .ok_or_else(|| unreadable(&format!("is too large: {width} × {height} pixels; make it smaller")))?;
+        let tree =
+            Tree::from_str(&svg, &options).map_err(|e| unreadable(&format!("became no image: {e}")))?;
+        let mut pixels = Pixmap::new(SCALE * width, SCALE * height).ok_or_else(|| {
+            unreadable(&format!("is too large: {width} × {height} pixels; make it smaller"))
+        })?;
         let scale = SCALE as f32;
         resvg::render(&tree, Transform::from_scale(scale, scale), &mut pixels.as_mut());
         png::encode(&pixels).map_err(|e| unreadable(&format!("became no PNG: {e}")))
@@ -70,7 +72,9 @@ impl Figure {
             "svg" => self.svg()?.into_bytes(),
             _ => {
                 let path = path.display();
-                return Err(Error::input(format!("{path}: a figure is saved as .png or .svg; name the file so")));
+                return Err(Error::input(format!(
+                    "{path}: a figure is saved as .png or .svg; name the file so"
+                )));
             }
         };
         std::fs::write(path, bytes)

@@ -60,8 +60,7 @@ impl Figure {
 
 /// Draws each text on the side of its point where it covers least.
 pub(super) fn draw_texts(canvas: &mut Canvas, marks: &[TextMark], points: &[Point], axes: &Axes) {
-    let mut taken: Vec<Rect> =
-        points.iter().map(|(x, y)| Rect::new(x - 4.0, y - 4.0, 8.0, 8.0)).collect();
+    let mut taken: Vec<Rect> = points.iter().map(|(x, y)| Rect::new(x - 4.0, y - 4.0, 8.0, 8.0)).collect();
     for mark in marks.iter().filter(|mark| mark.x.is_finite() && mark.y.is_finite()) {
         let text = FONT.shorten(&mark.text, 0.4 * axes.rect.width);
         let place = best_place(axes.place(mark.x, mark.y), FONT.width(&text), &taken, &axes.rect);
