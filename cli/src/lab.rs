@@ -6,6 +6,7 @@ use std::process::Command;
 use anyhow::{Result, bail};
 
 use crate::paths::Course;
+use crate::runner::lessons::{in_folder, stem};
 
 /// Opens the course in JupyterLab.
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -32,12 +33,11 @@ pub fn lab(course: &Course, args: &LabArgs) -> Result<()> {
     if let Some(port) = args.port {
         jupyter.arg(format!("--port={port}"));
     }
-    if nix_root() {
+    if let Some(first) = in_folder(&course.notebooks(), "ipynb").first() {
+        jupyter.arg(format!("--LabApp.default_url=/lab/tree/notebooks/{}.ipynb", stem(first)));
+    }
+    if rustix::process::geteuid().is_root() {
         jupyter.arg("--allow-root");
     }
     bail!("JupyterLab does not start: {}; run `cargo course setup`", jupyter.exec())
-}
-
-fn nix_root() -> bool {
-    rustix::process::geteuid().is_root()
 }
