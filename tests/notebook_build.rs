@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use course::build::{self, check, forms, markers, scrub};
+use course::build::{self, check, forms, markers, pictures, scrub};
 use course::notebook;
 use course::paths::Course;
 use course::runner::lessons::Form;
@@ -198,7 +198,7 @@ fn check_sees_bad_outputs() {
             let Cell::Code { outputs, .. } = cell else { return };
             *outputs = vec![serde_json::from_str(output).unwrap()];
         });
-        let found = check::problems(&drafts[0].path, &drafts[0].notebook);
+        let found = check::problems(&drafts[0].path, &drafts[0].notebook, &course.pictures());
         assert!(found.len() == 3 && found.iter().all(|line| line.contains(cause)), "{cause:?}: {found:?}");
     }
 }
@@ -223,6 +223,26 @@ fn check_sees_large_notebooks() {
     let text = std::fs::read_to_string(&path).unwrap();
     std::fs::write(&path, text + &" ".repeat(check::LARGEST as usize)).unwrap();
     assert!(problems(&course)[0].contains("MiB"));
+}
+
+#[test]
+fn pictures_are_written_and_checked() {
+    let (folder, course) = checkout();
+    let png = r#"{"output_type": "display_data", "metadata": {}, "data": {"image/png": "iVBORw0K\n"}}"#;
+    let text = format!(
+        r#"{{"nbformat": 4, "nbformat_minor": 5, "metadata": {{}}, "cells": [{{"cell_type": "code", "id": "a",
+        "metadata": {{"tags": ["picture:face"]}}, "execution_count": 1, "source": "x", "outputs": [{png}]}}]}}"#
+    );
+    let notebook = notebook::parse(&text).unwrap();
+    assert_eq!(pictures::problems(&notebook, &course.pictures()).len(), 1, "no such file");
+    pictures::write(&notebook, &course.pictures()).unwrap();
+    let path = folder.path().join("notebooks/pictures/face.png");
+    assert_eq!(std::fs::read(&path).unwrap(), b"\x89PNG\r\n");
+    assert_eq!(pictures::problems(&notebook, &course.pictures()), Vec::<String>::new());
+    std::fs::write(path, "another").unwrap();
+    assert!(pictures::problems(&notebook, &course.pictures())[0].contains("cargo course build"));
+    let bare = notebook::parse(&text.replace(png, "")).unwrap();
+    assert!(pictures::problems(&bare, &course.pictures())[0].contains("shows no picture"));
 }
 
 #[test]

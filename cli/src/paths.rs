@@ -74,4 +74,9 @@ impl Course {
     pub fn solutions(&self) -> PathBuf {
         self.notebooks().join("solutions")
     }
+
+    /// Pictures that the README shows, taken from executed notebooks.
+    pub fn pictures(&self) -> PathBuf {
+        self.notebooks().join("pictures")
+    }
 }

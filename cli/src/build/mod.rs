@@ -17,6 +17,7 @@ pub mod check;
 pub mod forms;
 pub mod jupytext;
 pub mod markers;
+pub mod pictures;
 pub mod scrub;
 
 /// Builds both notebooks of lessons from their sources, executed in full.
@@ -96,6 +97,7 @@ async fn build_all(
             failed.push(report.lesson.clone());
         } else {
             notebook::write(&path, &report.notebook)?;
+            pictures::write(&report.notebook, &course.pictures())?;
         }
         reports.push(report);
     }
@@ -120,7 +122,7 @@ pub fn check(course: &Course, words: &[String]) -> Result<Vec<Checked>> {
         .iter()
         .map(|draft| Checked {
             name: name(course, &draft.path),
-            problems: check::problems(&draft.path, &draft.notebook),
+            problems: check::problems(&draft.path, &draft.notebook, &course.pictures()),
         })
         .collect();
     if words.is_empty() {

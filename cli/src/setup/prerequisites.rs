@@ -31,9 +31,10 @@ pub fn check(course: &Course) -> Result<()> {
 pub fn rustc(course: &Course) -> Result<String> {
     let toolchain = fs::read_to_string(course.root.join("rust-toolchain.toml")).unwrap_or_default();
     let pinned = toolchain.lines().find_map(|line| line.strip_prefix("channel = ")).unwrap_or_default();
+    let pinned = pinned.trim_matches('"');
     let found = output("rustc", &["--version"]).unwrap_or_default();
     let version = found.split(' ').nth(1).unwrap_or("none").to_owned();
-    if version != pinned.trim_matches('"') {
+    if version != pinned {
         bail!("rustc is {version}, the course needs {pinned}: install Rust with rustup (https://rustup.rs)");
     }
     Ok(version)
