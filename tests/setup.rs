@@ -143,13 +143,16 @@ fn a_stopped_set_up_goes_on_where_it_was() {
     let home = tempfile::tempdir().unwrap();
     let done = RefCell::new(Vec::new());
     let run = |second_fails: bool, third: &str| {
-        let note = |name| done.borrow_mut().push(name);
+        let note = |name| -> anyhow::Result<()> {
+            done.borrow_mut().push(name);
+            Ok(())
+        };
         let steps = [
-            step("one", "1", || Ok(note("one"))),
-            step("two", "1", || if second_fails { anyhow::bail!("stopped") } else { Ok(note("two")) }),
-            step("three", third, || Ok(note("three"))),
+            step("one", "1", || note("one")),
+            step("two", "1", || if second_fails { anyhow::bail!("stopped") } else { note("two") }),
+            step("three", third, || note("three")),
         ];
-        let result = carry_out(home.path(), || Ok(note("prepared")), &steps);
+        let result = carry_out(home.path(), || note("prepared"), &steps);
         (result.is_ok(), done.take())
     };
     assert_eq!(run(true, "1"), (false, vec!["prepared", "one"]));

@@ -67,7 +67,7 @@ pub fn data(course: &Course, args: &DataArgs) -> Result<()> {
 /// # Errors
 /// If it cannot be downloaded, or is not what it should be; nothing half is left.
 pub fn fetch(source: &Source, folders: &[PathBuf]) -> Result<PathBuf> {
-    for path in folders.iter().map(|folder| folder.join(source.file)).filter(|path| path.is_file()) {
+    if let Some(path) = folders.iter().map(|folder| folder.join(source.file)).find(|path| path.is_file()) {
         let bytes = fs::read(&path).with_context(|| format!("{} cannot be read", path.display()))?;
         return verify(source, &bytes, &path.display().to_string()).map(|()| path);
     }

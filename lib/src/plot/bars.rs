@@ -168,12 +168,11 @@ impl BarChart {
         let texts = self.texts();
         let first = -width * self.groups.len() as f64 / 2.0;
         for (index, (group, style)) in self.groups.iter().zip(styles).enumerate() {
-            for category in 0..self.categories.len() {
+            for (category, text) in texts[index].iter().enumerate() {
                 let Some(bar) = group.at(category, options) else { continue };
                 let left = axes.rect.left + (category as f64 + 0.5) * slot + first + index as f64 * width;
                 let colour = self.colour(category, style);
                 let tip = draw_bar(canvas, axes, options, (left, width), bar, colour);
-                let text = &texts[index][category];
                 if width >= TICK.size {
                     draw_value(canvas, (left + width / 2.0, tip), bar.0 < 0.0, upright, text);
                 }

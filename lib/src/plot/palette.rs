@@ -50,11 +50,11 @@ pub(super) enum Dash {
     Solid,
     Dashed,
     Dotted,
-    DashDot,
+    Alternating,
 }
 
 impl Dash {
-    const ALL: [Self; 4] = [Self::Solid, Self::Dashed, Self::Dotted, Self::DashDot];
+    const ALL: [Self; 4] = [Self::Solid, Self::Dashed, Self::Dotted, Self::Alternating];
 
     /// Ink and gap in turn, in CSS pixels.
     pub fn pattern(self) -> &'static [f64] {
@@ -62,7 +62,7 @@ impl Dash {
             Self::Solid => &[],
             Self::Dashed => &[7.0, 4.0],
             Self::Dotted => &[2.0, 2.5],
-            Self::DashDot => &[8.0, 3.0, 2.0, 3.0],
+            Self::Alternating => &[8.0, 3.0, 2.0, 3.0],
         }
     }
 }
@@ -137,7 +137,7 @@ fn family(name: &str) -> Option<(Colour, Dash)> {
 /// Reference lines are grey or in the colour of their family, and never solid.
 pub(super) fn level_styles(levels: &[(String, f64)]) -> Vec<Style> {
     let style = |(name, _): &(String, f64)| {
-        let (colour, dash) = family(name).unwrap_or((Colour::GREY, Dash::DashDot));
+        let (colour, dash) = family(name).unwrap_or((Colour::GREY, Dash::Alternating));
         let dash = if dash == Dash::Solid { Dash::Dashed } else { dash };
         Style { colour, full: colour, dash, width: 1.5 }
     };
