@@ -250,7 +250,8 @@ pub(super) fn y_axis(options: &Options, low: f64, high: f64, height: f64, whole:
     if options.log_y {
         let (low, high) =
             if low > 0.0 { (low, high) } else { (high.abs().max(1e-300) / 1e3, high.abs().max(1e-297)) };
-        let air = if options.y_range.is_some() { 1.0 } else { (high / low).powf(0.04) };
+        let air =
+            if options.y_range.is_some() { 1.0 } else { 10f64.powf(0.04 * (high.log10() - low.log10())) };
         return Axis::log(low / air, high * air, height / 32.0);
     }
     let air = if options.y_range.is_some() { 0.0 } else { 0.05 * (high - low) };
