@@ -21,7 +21,7 @@ pub fn site_packages(course: &Course) -> Result<PathBuf> {
         .context("the Python environment is broken: remove .course/venv and run `cargo course setup`")
 }
 
-/// Changes when [`write`] writes something else.
+/// Changes when [`write()`] writes something else.
 pub const FORM: &str = "1";
 
 /// Writes `kernel.json` and evcxr's initial commands.
