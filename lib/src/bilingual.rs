@@ -2,29 +2,35 @@
 //!
 //! Each rule expands both languages at once (Lewis & Stearns 1968; Chiang 2007, §2), so a pair comes with
 //! what a corpus cannot give: the links between its words, and the certainty that each English sentence
-//! has one translation. The same text is in `data/translation.grammar`, which the examples below shorten.
+//! has one translation.
 //!
 //! # The file
 //!
 //! ```text
-//! ending er: e es                          # suffixes; STEM:er in a class gives a form for each, - is none
-//! class verb: i she  fr-i fr-she           # forms of an entry; a,b: two names of one form
-//!   sing | sings | chant:er                # expands to chante | chantes
+//! ending er: e e                           # suffixes: STEM:er in a class gives a form for each; - is none
+//! class verb: i she fr-i fr-she            # forms of an entry; a,b are two names of one form
+//!   sing | sings | chant:er                # sing | sings | chante | chante
 //! class noun: en fr
-//!   2: apple | pomme                       # weights as in other grammars
+//!   2: song | chanson                      # weight: twice as often
+//!   opera | opérette
+//! class colour: en fr
+//!   red | rouge
+//!   blue | bleue
 //!
-//! sentence = <clause she>
+//! sentence = <clause she>                  # every grammar has this rule
 //! clause a =                               # a rule with a parameter
-//!   3: she:who {verb.$a} => elle:who {verb.fr-$a}
-//!   does not:no sing <object> => ne:no chante pas:no <object>
-//! object = the:the {noun.en} => la:the {noun.fr}
+//!   3: she:who {verb.$a} <object> => elle:who {verb.fr-$a} <object>
+//!   she:who does?verb not:no {verb.i} <object> => elle:who ne:no {verb.fr-$a} pas:no <object>
+//! object = the:the {colour.en} {noun.en} => la:the {noun.fr} {colour.fr}
 //!
-//! vowels fr: aeiou                         # neighbours: la orange → l' orange, de le → du
-//! elide fr: la=l'
-//! contract fr: de+le=du
-//! held-out 8: object                       # one in 8 combinations of words that `object` draws together
+//! vowels fr: aeéiou                        # before these …
+//! elide fr: la=l'                          # … la opérette becomes l' opérette
+//! contract fr: de+le=du                    # de le becomes du
+//! held-out 8: object                       # of the last word that `object` draws, the noun, with
+//!                                          # each other one, one combination in 8
 //! ```
 //!
+//! (In a real file comments have lines of their own.)
 //! A class or rule that stands on both sides is the same entry or expansion; `{noun#2.en}` and `<object#2>`
 //! are further ones, and two entries of one class in an alternative always differ. Words that share a tag
 //! are linked: `word:tag` surely, `word?tag` possibly (Och & Ney 2003, §5); forms of one entry are

@@ -51,7 +51,9 @@ impl Expansion<'_> {
         let mut words = call.split_whitespace();
         let name = words.next().unwrap_or_default();
         let arguments: Vec<&str> = words.collect();
-        let source = self.sources.lookup(name, &arguments, line)?;
+        let source = self.sources.rules.get(name).filter(|rule| rule.parameters.len() == arguments.len());
+        let message = || format!("there is no rule `{name}` with {} parameters", arguments.len());
+        let source = source.ok_or_else(|| at(line, message()))?;
         let index = self.rules.len();
         self.rules.push(None);
         self.known.insert(call.to_string(), index);

@@ -43,7 +43,7 @@ impl Weighted for Alternative {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Rule {
     pub alternatives: Vec<Alternative>,
-    /// Whether a share of its combinations of words is held out.
+    /// Whether a share of its combinations is held out: of the last word it draws with each other.
     pub combines: bool,
 }
 

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::model::Sandhi;
-use crate::error::{Error, Result};
-use crate::grammar::model::{Class, Entry};
-use crate::grammar::parse::{Block, Line, at, blocks, checked_name};
-use crate::grammar::weights::{normalise, weight};
+use crate::error::Result;
+use crate::grammar::model::Class;
+use crate::grammar::parse::{Block, Line, at, blocks, checked_name, class};
+use crate::grammar::weights::weight;
 
 /// A rule as it is written.
 pub(super) struct Source {
@@ -33,47 +33,37 @@ pub(super) fn parse(text: &str) -> Result<Sources> {
     let mut sources = Sources::default();
     let mut classes = Vec::new();
     for block in blocks(text)? {
-        let line = block.line;
-        let words: Vec<String> = block.head.split_whitespace().map(str::to_string).collect();
-        match words[0].as_str() {
-            "class" => classes.push(block),
-            "ending" | "forms" => {
-                let (name, list) = named_list(&block)?;
-                let table = if words[0] == "forms" { &mut sources.forms } else { &mut sources.endings };
-                table.insert(name, list);
-            }
-            "vowels" | "elide" | "contract" => {
-                let (language, list) = named_list(&block)?;
-                let side = ["en", "fr"].iter().position(|&l| l == language);
-                let side =
-                    side.ok_or_else(|| at(line, format!("the language is en or fr, not `{language}`")))?;
-                sources.sandhi[side].read(&words[0], &list, line)?;
-            }
-            "held-out" => {
-                let (number, list) = named_list(&block)?;
+        let (line, keyword) = (block.line, block.head.split(' ').next().unwrap_or_default());
+        if keyword == "class" {
+            classes.push(block);
+            continue;
+        }
+        if !["ending", "forms", "vowels", "elide", "contract", "held-out"].contains(&keyword) {
+            sources.rule(block)?;
+            continue;
+        }
+        let (name, list) = named_list(&block.head, line)?;
+        match (keyword, ["en", "fr"].iter().position(|&l| l == name)) {
+            ("ending", _) => _ = sources.endings.insert(name, list),
+            ("forms", _) => _ = sources.forms.insert(name, list),
+            ("held-out", _) => {
                 let advice = || at(line, "write `held-out 8: RULE …` for one combination in 8");
-                sources.held_out = number.parse().ok().filter(|&n| n > 1).ok_or_else(advice)?;
+                sources.held_out = name.parse().ok().filter(|&n| n > 1).ok_or_else(advice)?;
                 sources.combining = (list, line);
             }
-            _ => sources.rule(block)?,
+            (_, Some(side)) => sources.sandhi[side].read(keyword, &list, line)?,
+            _ => return Err(at(line, format!("the language is en or fr, not `{name}`"))),
         }
     }
-    for block in classes {
-        let class = sources.class(&block)?;
-        sources.classes.push(class);
-    }
+    sources.classes = classes.into_iter().map(|block| sources.class(block)).collect::<Result<_>>()?;
     Ok(sources)
 }
 
 /// `KEYWORD NAME: WORD …`.
-fn named_list(block: &Block) -> Result<(String, Vec<String>)> {
-    let head = block.head.split_once(char::is_whitespace).map_or("", |(_, rest)| rest);
-    let (name, list) = head
-        .split_once(": ")
-        .ok_or_else(|| at(block.line, format!("expected `KEYWORD NAME: WORD …`, found `{}`", block.head)))?;
-    if let Some(extra) = block.body.first() {
-        return Err(at(extra.number, "this keyword takes no indented lines: end the line before with `\\`"));
-    }
+fn named_list(head: &str, line: usize) -> Result<(String, Vec<String>)> {
+    let parts = head.split_once(' ').and_then(|(_, rest)| rest.split_once(": "));
+    let (name, list) =
+        parts.ok_or_else(|| at(line, format!("expected `KEYWORD NAME: WORD …`, found `{head}`")))?;
     Ok((name.trim().to_string(), list.split_whitespace().map(str::to_string).collect()))
 }
 
@@ -120,68 +110,31 @@ impl Sources {
         Ok(())
     }
 
-    /// `class NAME: FORM …`, or the name of a list of forms; the rows give an entry each.
-    fn class(&self, block: &Block) -> Result<Class> {
-        let line = block.line;
-        let head = Block { line, head: block.head.clone(), body: Vec::new() };
-        let (name, mut forms) = named_list(&head)?;
-        if let [list] = forms.as_slice() {
-            forms = self.forms.get(list).unwrap_or(&forms).clone();
-        }
-        let mut rows = Vec::new();
-        for row in &block.body {
+    /// A class whose forms may be the name of a list, and whose entries may be `STEM:ENDING`.
+    fn class(&self, mut block: Block) -> Result<Class> {
+        let (name, forms) = named_list(&block.head, block.line)?;
+        let forms = self.forms.get(&forms.join(" ")).unwrap_or(&forms);
+        for row in &mut block.body {
             let (weight, text) = weight(&row.text, row.number)?;
-            let mut given = Vec::new();
-            for field in text.split('|') {
-                self.inflect(field.trim(), row.number, &mut given)?;
-            }
-            if given.len() != forms.len() || given.iter().any(String::is_empty) {
-                return Err(at(
-                    row.number,
-                    format!(
-                        "class `{name}` has {} forms, this entry {}: `{}`",
-                        forms.len(),
-                        given.len(),
-                        given.join(" | ")
-                    ),
-                ));
-            }
-            rows.push((weight, Entry { probability: 0.0, forms: given }));
+            let fields = text.split('|').map(|field| self.inflect(field, row.number));
+            let fields = fields.collect::<Result<Vec<_>>>()?.join("|");
+            row.text = weight.map_or_else(|| fields.clone(), |weight| format!("{weight}: {fields}"));
         }
-        if rows.is_empty() {
-            return Err(at(line, format!("class `{name}` has no entries: indent them below it")));
-        }
-        Ok(Class { name, line, forms, entries: normalise(rows, false) })
+        class(&format!("{name}: {}", forms.join(" ")), &block)
     }
 
-    /// `STEM:ENDING rest` → a form for each suffix; any other text is one form.
-    fn inflect(&self, field: &str, line: usize, forms: &mut Vec<String>) -> Result<()> {
+    /// `STEM:ENDING rest` → a form for each suffix, divided by `|`; a field without `:` stays as it is.
+    fn inflect(&self, field: &str, line: usize) -> Result<String> {
         let Some((stem, rest)) = field.split_once(':') else {
-            forms.push(field.to_string());
-            return Ok(());
+            return Ok(field.to_string());
         };
         let (ending, rest) = rest.split_at(rest.find(' ').unwrap_or(rest.len()));
         let suffixes = self.endings.get(ending).ok_or_else(|| {
             at(line, format!("there is no ending `{ending}`: write `ending {ending}: SUFFIX …`"))
         })?;
-        forms.extend(suffixes.iter().map(|s| format!("{stem}{}{rest}", s.trim_matches('-'))));
-        Ok(())
-    }
-
-    /// The rule `name` with its parameters replaced, or an error at the line that asked for it.
-    pub fn lookup(&self, name: &str, arguments: &[&str], line: usize) -> Result<&Source> {
-        let rule = self.rules.get(name).ok_or_else(|| at(line, format!("there is no rule `{name}`")))?;
-        if rule.parameters.len() != arguments.len() {
-            return Err(at(
-                line,
-                format!(
-                    "rule `{name}` takes `{}`, found `{}`",
-                    rule.parameters.join(" "),
-                    arguments.join(" ")
-                ),
-            ));
-        }
-        Ok(rule)
+        let forms: Vec<String> =
+            suffixes.iter().map(|s| format!("{stem}{}{rest}", s.trim_matches('-'))).collect();
+        Ok(forms.join("|"))
     }
 }
 
@@ -193,8 +146,7 @@ pub(super) fn fill(text: &str, parameters: &[String], arguments: &[&str], line: 
         let (name, rest) =
             part.split_at(part.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(part.len()));
         let known = parameters.iter().position(|p| p == name);
-        let known = known
-            .ok_or_else(|| Error::input(format!("line {line}: `${name}` is no parameter of its rule")))?;
+        let known = known.ok_or_else(|| at(line, format!("`${name}` is no parameter of its rule")))?;
         filled.push_str(arguments[known]);
         filled.push_str(rest);
     }

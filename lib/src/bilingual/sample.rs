@@ -52,17 +52,22 @@ impl Draw<'_> {
             entries.push(chosen);
         }
         let words = |draw: usize| &self.model.classes[alternative.draws[draw]].entries[entries[draw]].forms;
-        if rule.combines && self.model.held_out > 0 {
-            let names: Vec<&str> = (0..entries.len()).map(|draw| words(draw)[0].as_str()).collect();
-            self.held_out |= combinations(&names).any(|c| stable_hash(&c) % self.model.held_out == 0);
+        if rule.combines
+            && let Some((_, others)) = entries.split_last()
+        {
+            let name = |draw: usize| words(draw)[0].as_str();
+            let combination = |draw: usize| format!("{} {}", name(draw), name(others.len()));
+            let held_out = |draw| stable_hash(&combination(draw)).is_multiple_of(self.model.held_out);
+            self.held_out |= (0..others.len()).any(held_out);
         }
-        let parts: Vec<[Vec<Token>; 2]> = alternative.calls.iter().map(|&r| self.expand(r, rng)).collect();
+        let mut parts: Vec<[Vec<Token>; 2]> =
+            alternative.calls.iter().map(|&r| self.expand(r, rng)).collect();
         [0, 1].map(|side| {
             let mut tokens = Vec::new();
             for item in &alternative.sides[side] {
                 let (text, tags) = match item {
                     Item::Call(call) => {
-                        tokens.extend_from_slice(&parts[*call][side]);
+                        tokens.append(&mut parts[*call][side]);
                         continue;
                     }
                     Item::Word(text, tags) => (text, tags),
@@ -93,11 +98,6 @@ impl Draw<'_> {
         self.log_prob += (weight / total).ln();
         chosen
     }
-}
-
-/// Every two of the words drawn together.
-fn combinations<'a>(names: &'a [&str]) -> impl Iterator<Item = String> + 'a {
-    names.iter().enumerate().flat_map(|(i, a)| names[i + 1..].iter().map(move |b| format!("{a} {b}")))
 }
 
 /// FNV-1a, the same on every machine for ever (Fowler, Noll & Vo 1991).

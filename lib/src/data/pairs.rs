@@ -185,8 +185,8 @@ impl PairDataset {
         self.tgt.decode(ids)
     }
 
-    /// `pairs` (a part of this data set, or any choice of pairs) in batches of `batch` pairs of similar length, in an order that
-    /// `seed` decides; the last batch of a walk may be smaller.
+    /// `pairs` (a part of this data set, or any choice of pairs) in batches of `batch` pairs of similar
+    /// length, in an order that `seed` decides; one batch may be smaller.
     ///
     /// # Errors
     /// If there are no pairs, or `batch` is less than 1.

@@ -93,7 +93,7 @@ pub(crate) fn blocks(text: &str) -> Result<Vec<Block>> {
 }
 
 /// `class NAME: form form`, or `class NAME ~: …` for weights by rank; the rows give an entry each.
-fn class(head: &str, block: &Block) -> Result<Class> {
+pub(crate) fn class(head: &str, block: &Block) -> Result<Class> {
     let line = block.line;
     let (name, forms) = head
         .split_once(':')
