@@ -6,6 +6,7 @@ pub mod data;
 pub mod decode;
 pub mod error;
 pub mod grammar;
+pub mod layers;
 pub mod metrics;
 pub mod models;
 pub mod ngram;
@@ -20,11 +21,14 @@ pub use runtime::{budget, claim, device, quick, seed};
 /// What a notebook needs in scope: `use llm_course::prelude::*;`.
 pub mod prelude {
     pub use crate::check;
-    pub use crate::data::{Batch, Split, TextDataset};
+    pub use crate::data::{Batch, IGNORE, Split, TextDataset};
     pub use crate::decode::{Sampling, generate};
     pub use crate::grammar::Grammar;
+    pub use crate::layers::Score;
     pub use crate::metrics::{accuracy, bits, perplexity};
-    pub use crate::models::{CharRnn, CharRnnConfig, RnnWeights};
+    pub use crate::models::{
+        CellKind, CharLm, CharLmConfig, RnnWeights, Seq2Seq, Seq2SeqConfig, TeacherForcing,
+    };
     pub use crate::ngram::NGram;
     pub use crate::plot::{self, Figure};
     pub use crate::tokenizers::{CharTokenizer, Tokenizer};
