@@ -1,5 +1,7 @@
 //! The cells by hand equal libtorch's fused kernels; padding, gates and states are what they claim to be.
 
+use std::sync::{Mutex, MutexGuard};
+
 use llm_course::models::{
     CellKind, CharLm, CharLmConfig, GruWeights, LstmWeights, Recurrent, RecurrentConfig, RecurrentState,
     RnnWeights, gru_step, lstm_step, rnn_step,
@@ -9,6 +11,14 @@ use tch::{Device, Kind, Tensor, nn, no_grad};
 
 const KINDS: [CellKind; 3] = [CellKind::Rnn, CellKind::Lstm, CellKind::Gru];
 const DOUBLE: (Kind, Device) = (Kind::Double, Device::Cpu);
+
+/// Seeds libtorch's random numbers for one test at a time: they belong to the whole process.
+fn seeded(seed: i64) -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    let turn = TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    tch::manual_seed(seed);
+    turn
+}
 
 /// A layer in f64 with its variables.
 fn layer(config: RecurrentConfig) -> (nn::VarStore, Recurrent) {
@@ -116,7 +126,7 @@ fn by_hand(
 
 #[test]
 fn cells_by_hand_equal_the_fused_kernels() {
-    tch::manual_seed(1);
+    let _turn = seeded(1);
     for kind in KINDS {
         for (n_layers, bidirectional) in [(1, false), (2, false), (3, false), (1, true), (2, true)] {
             for (batch, time, input_dim, hidden_dim) in
@@ -152,6 +162,7 @@ fn cells_by_hand_equal_the_fused_kernels() {
 
 #[test]
 fn single_precision_agrees_with_double() {
+    let _turn = seeded(0);
     for kind in KINDS {
         tch::manual_seed(2);
         let mut vs = nn::VarStore::new(Device::Cpu);
@@ -172,7 +183,7 @@ fn mask(lengths: &[i64], time: i64) -> Tensor {
 
 #[test]
 fn masked_texts_come_out_as_if_alone() {
-    tch::manual_seed(3);
+    let _turn = seeded(3);
     let lengths = [3, 7, 1, 5];
     for kind in KINDS {
         for bidirectional in [false, true] {
@@ -207,29 +218,32 @@ fn masked_texts_come_out_as_if_alone() {
 #[test]
 #[should_panic(expected = "move padding to the end")]
 fn padding_must_stand_at_the_end() {
+    let _turn = seeded(0);
     let (_vs, layer) = layer(RecurrentConfig::new(CellKind::Gru, 2, 2));
     let mask = Tensor::from_slice(&[false, true, true]).unsqueeze(0);
-    layer.forward_masked(&random(&[1, 3, 2]), &mask, false);
+    let _ = layer.forward_masked(&random(&[1, 3, 2]), &mask, false);
 }
 
 #[test]
 #[should_panic(expected = "no real step")]
 fn an_empty_text_is_refused() {
+    let _turn = seeded(0);
     let (_vs, layer) = layer(RecurrentConfig::new(CellKind::Lstm, 2, 2));
-    layer.forward_masked(&random(&[2, 3, 2]), &mask(&[3, 0], 3), false);
+    let _ = layer.forward_masked(&random(&[2, 3, 2]), &mask(&[3, 0], 3), false);
 }
 
 #[test]
 #[should_panic(expected = "begin with its own zero_state")]
 fn a_state_of_another_kind_is_refused() {
+    let _turn = seeded(0);
     let (_vs, lstm) = layer(RecurrentConfig::new(CellKind::Lstm, 2, 2));
     let (_vs, gru) = layer(RecurrentConfig::new(CellKind::Gru, 2, 2));
-    lstm.forward(&random(&[1, 3, 2]), &gru.zero_state(1));
+    let _ = lstm.forward(&random(&[1, 3, 2]), &gru.zero_state(1));
 }
 
 #[test]
 fn gates_over_time_explain_the_fused_states() {
-    tch::manual_seed(4);
+    let _turn = seeded(4);
     let two_layers = |kind| RecurrentConfig { n_layers: 2, ..RecurrentConfig::new(kind, 3, 5) };
     let x = random(&[2, 6, 3]);
 
@@ -263,6 +277,7 @@ fn gates_over_time_explain_the_fused_states() {
 
 #[test]
 fn the_forget_bias_moves_only_forget_gates() {
+    let _turn = seeded(0);
     let bias = |kind, forget_bias| {
         tch::manual_seed(5);
         let sizes = RecurrentConfig::new(kind, 3, 4);
@@ -289,6 +304,7 @@ fn the_forget_bias_moves_only_forget_gates() {
 
 #[test]
 fn parameters_are_named_as_in_pytorch() {
+    let _turn = seeded(0);
     let config = RecurrentConfig { n_layers: 2, ..RecurrentConfig::new(CellKind::Gru, 3, 4) };
     let (vs, _) = layer(RecurrentConfig { bidirectional: true, ..config });
     let variables = vs.variables();
@@ -306,7 +322,7 @@ fn parameters_are_named_as_in_pytorch() {
 
 #[test]
 fn states_can_be_reordered_and_cut() {
-    tch::manual_seed(6);
+    let _turn = seeded(6);
     let sizes = RecurrentConfig::new(CellKind::Lstm, 2, 3);
     let (_vs, layer) = layer(RecurrentConfig { n_layers: 2, ..sizes });
     let x = random(&[3, 4, 2]);
@@ -321,6 +337,7 @@ fn states_can_be_reordered_and_cut() {
 
 #[test]
 fn a_language_model_carries_its_state() {
+    let _turn = seeded(0);
     for kind in KINDS {
         tch::manual_seed(7);
         let mut vs = nn::VarStore::new(Device::Cpu);
@@ -347,6 +364,7 @@ fn a_language_model_carries_its_state() {
 
 #[test]
 fn dropout_acts_only_in_training() {
+    let _turn = seeded(0);
     let vs = nn::VarStore::new(Device::Cpu);
     let sizes = CharLmConfig::new(CellKind::Lstm, 5, 8, 8);
     let model = CharLm::new(&vs.root(), CharLmConfig { n_layers: 2, dropout: 0.5, ..sizes });
@@ -359,6 +377,7 @@ fn dropout_acts_only_in_training() {
 
 #[test]
 fn every_kind_learns_a_text_by_heart() {
+    let _turn = seeded(0);
     let text: Vec<i64> = [3i64, 1, 4, 1, 5, 0, 2, 6].repeat(8); // what follows 1 depends on what was before
     let ids = Tensor::from_slice(&text).unsqueeze(0);
     for kind in KINDS {

@@ -62,8 +62,8 @@ enum Scorer {
 }
 
 impl Attention {
-    /// Random weights under `path`: `query` (W), `key` (U) and `score` (v) for [`Score::Additive`], none for the
-    /// dot products. `None` for [`Score::None`].
+    /// Random weights under `path`: `query` (W), `key` (U) and `score` (v) for [`Score::Additive`], none for
+    /// the dot products. `None` for [`Score::None`].
     pub fn new(path: &nn::Path, score: Score, dim: i64) -> Option<Self> {
         let linear = |name: &str, out: i64| {
             nn::linear(path / name, dim, out, nn::LinearConfig { bias: false, ..Default::default() })
@@ -81,8 +81,8 @@ impl Attention {
         Some(Self(scorer))
     }
 
-    /// Prepares an encoder's `states` `[batch, key, dim]`; `mask` `[batch, key]` Bool, true where attention may
-    /// go.
+    /// Prepares an encoder's `states` `[batch, key, dim]`; `mask` `[batch, key]` Bool, true where attention
+    /// may go.
     pub fn memory(&self, states: &Tensor, mask: &Tensor) -> Memory {
         let keys = match &self.0 {
             Scorer::Additive { key, .. } => states.apply(key),

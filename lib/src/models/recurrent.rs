@@ -124,23 +124,20 @@ impl Recurrent {
     /// # Panics
     /// If the state is that of another kind of cell.
     pub fn forward_t(&self, x: &Tensor, state: &RecurrentState, train: bool) -> (Tensor, RecurrentState) {
-        let RecurrentConfig { kind, n_layers, dropout, bidirectional, .. } = self.config;
-        let RecurrentState { hidden, cell } = state;
+        let RecurrentConfig { kind, n_layers: n, dropout, bidirectional: both, .. } = self.config;
         let params = &self.params;
-        match (kind, cell) {
-            (CellKind::Lstm, Some(cell)) => {
+        match (kind, &state.hidden, &state.cell) {
+            (CellKind::Lstm, hidden, Some(cell)) => {
                 let state = [hidden.shallow_clone(), cell.shallow_clone()];
-                let (states, hidden, cell) =
-                    x.lstm(&state, params, true, n_layers, dropout, train, bidirectional, true);
-                (states, RecurrentState { hidden, cell: Some(cell) })
+                with_cell(x.lstm(&state, params, true, n, dropout, train, both, true))
             }
-            (CellKind::Rnn, None) => {
-                without_cell(x.rnn_tanh(hidden, params, true, n_layers, dropout, train, bidirectional, true))
+            (CellKind::Rnn, hidden, None) => {
+                without_cell(x.rnn_tanh(hidden, params, true, n, dropout, train, both, true))
             }
-            (CellKind::Gru, None) => {
-                without_cell(x.gru(hidden, params, true, n_layers, dropout, train, bidirectional, true))
+            (CellKind::Gru, hidden, None) => {
+                without_cell(x.gru(hidden, params, true, n, dropout, train, both, true))
             }
-            (kind, _) => panic!("a {kind:?} layer got another kind's state: begin with its own zero_state"),
+            _ => panic!("a {kind:?} layer got another kind's state: begin with its own zero_state"),
         }
     }
 
@@ -154,7 +151,7 @@ impl Recurrent {
     /// # Panics
     /// If a text is empty or begins with padding.
     pub fn forward_masked(&self, x: &Tensor, mask: &Tensor, train: bool) -> (Tensor, RecurrentState) {
-        let RecurrentConfig { kind, n_layers, dropout, bidirectional, .. } = self.config;
+        let RecurrentConfig { kind, n_layers: n, dropout, bidirectional: both, .. } = self.config;
         let lengths = lengths(mask);
         let order = lengths.argsort_stable(true, 0, true); // longest first, as the kernels ask
         let back = order.argsort(0, false).to_device(x.device());
@@ -163,25 +160,15 @@ impl Recurrent {
         let RecurrentState { hidden, cell } = self.zero_state(x.size()[0]);
         let params = &self.params;
         let (data, last) = match (kind, cell) {
-            (CellKind::Lstm, Some(cell)) => {
-                let state = [hidden, cell];
-                let (data, hidden, cell) = Tensor::lstm_data(
-                    &data,
-                    &sizes,
-                    &state,
-                    params,
-                    true,
-                    n_layers,
-                    dropout,
-                    train,
-                    bidirectional,
-                );
-                (data, RecurrentState { hidden, cell: Some(cell) })
+            (CellKind::Lstm, cell) => {
+                let state: Vec<Tensor> = std::iter::once(hidden).chain(cell).collect();
+                with_cell(Tensor::lstm_data(&data, &sizes, &state, params, true, n, dropout, train, both))
             }
-            (kind, _) => {
-                let kernel = if kind == CellKind::Gru { Tensor::gru_data } else { Tensor::rnn_tanh_data };
-                let (n, share) = (n_layers, dropout);
-                without_cell(kernel(&data, &sizes, &hidden, params, true, n, share, train, bidirectional))
+            (CellKind::Rnn, _) => without_cell(Tensor::rnn_tanh_data(
+                &data, &sizes, &hidden, params, true, n, dropout, train, both,
+            )),
+            (CellKind::Gru, _) => {
+                without_cell(Tensor::gru_data(&data, &sizes, &hidden, params, true, n, dropout, train, both))
             }
         };
         let (states, _) = Tensor::internal_pad_packed_sequence(&data, &sizes, true, 0.0, mask.size()[1]);
@@ -213,6 +200,10 @@ impl Recurrent {
             )
         });
     }
+}
+
+fn with_cell((states, hidden, cell): (Tensor, Tensor, Tensor)) -> (Tensor, RecurrentState) {
+    (states, RecurrentState { hidden, cell: Some(cell) })
 }
 
 fn without_cell((states, hidden): (Tensor, Tensor)) -> (Tensor, RecurrentState) {

@@ -5,8 +5,8 @@ use tch::Tensor;
 use super::{CellKind, GruGates, GruWeights, LstmGates, LstmWeights, Recurrent, RecurrentState, RnnWeights};
 
 impl Recurrent {
-    /// The weights of an RNN's cell number `index` (layers in order, each forward then backward), as views; the two
-    /// biases that libtorch keeps are added up.
+    /// The weights of an RNN's cell number `index` (layers in order, each forward, then backward), as views;
+    /// the two biases that libtorch keeps are added up.
     ///
     /// # Panics
     /// If this is another kind of layer, or has fewer cells.

@@ -3,8 +3,8 @@
 
 use tch::{Kind, Tensor, nn, no_grad};
 
-use super::{CellKind, Recurrent, RecurrentConfig, RecurrentState};
-use crate::data::IGNORE;
+use super::decoded::joined;
+use super::{CellKind, Decoded, DecoderState, Recurrent, RecurrentConfig, RecurrentState, Translation};
 use crate::error::{Error, Result};
 use crate::layers::{Attention, Memory, Score};
 
@@ -82,62 +82,6 @@ pub struct Seq2Seq {
     config: Seq2SeqConfig,
 }
 
-/// What a decoder needs to go on: one row for each text of the batch, or for each beam.
-#[derive(Debug)]
-pub struct DecoderState {
-    /// The decoder's own state.
-    pub recurrent: RecurrentState,
-    /// Attention weights of the last step, `[batch, src_time]`; none before the first and without attention.
-    pub weights: Option<Tensor>,
-    memory: Option<Memory>,
-}
-
-impl DecoderState {
-    /// The states of `rows` `[n]` of the batch, in that order; a row may come several times, as a beam does.
-    pub fn select(&self, rows: &Tensor) -> Self {
-        Self {
-            recurrent: self.recurrent.select(rows),
-            weights: self.weights.as_ref().map(|weights| weights.index_select(0, rows)),
-            memory: self.memory.as_ref().map(|memory| memory.select(rows)),
-        }
-    }
-
-    /// The same tensors behind a second handle, without a copy.
-    pub fn shallow_clone(&self) -> Self {
-        Self {
-            recurrent: self.recurrent.shallow_clone(),
-            weights: self.weights.as_ref().map(Tensor::shallow_clone),
-            memory: self.memory.as_ref().map(Memory::shallow_clone),
-        }
-    }
-}
-
-/// What a decoder says about a whole target.
-#[derive(Debug)]
-pub struct Decoded {
-    /// `[batch, tgt_time, vocab]`: after each input.
-    pub logits: Tensor,
-    /// Attention weights `[batch, tgt_time, src_time]`, if there is attention.
-    pub weights: Option<Tensor>,
-}
-
-impl Decoded {
-    /// Mean cross-entropy in nats over the targets `[batch, tgt_time]` that are not [`IGNORE`].
-    pub fn loss(&self, targets: &Tensor) -> Tensor {
-        let logits = self.logits.flatten(0, 1);
-        logits.cross_entropy_loss::<Tensor>(&targets.flatten(0, 1), None, tch::Reduction::Mean, IGNORE, 0.0)
-    }
-}
-
-/// Greedy translations of a batch.
-#[derive(Debug)]
-pub struct Translation {
-    /// The words of each text, without start and end.
-    pub ids: Vec<Vec<i64>>,
-    /// Attention weights `[batch, tgt_time, src_time]`, the step that wrote the end included.
-    pub weights: Option<Tensor>,
-}
-
 impl Seq2Seq {
     /// Random weights under `path`.
     ///
@@ -175,9 +119,9 @@ impl Seq2Seq {
         self.forward_t(src, src_mask, tgt_in, 1.0, false)
     }
 
-    /// [`forward`](Self::forward) with dropout if `train`, and with scheduled sampling (Bengio et al. 2015): at each
-    /// step after the first, each text's previous word is the right one with probability `teacher_forcing`,
-    /// else the one that the model itself finds most probable. At 0 the model runs free.
+    /// [`forward`](Self::forward) with dropout if `train`, and with scheduled sampling (Bengio et al. 2015):
+    /// at each step after the first, each text's previous word is the right one with probability
+    /// `teacher_forcing`, else the one that the model itself finds most probable. At 0 the model runs free.
     pub fn forward_t(
         &self,
         src: &Tensor,
@@ -213,8 +157,8 @@ impl Seq2Seq {
         self.start_t(src, src_mask, false)
     }
 
-    /// One word further: the previous words' `ids` `[batch]` → logits `[batch, vocab]` of the next words, and the
-    /// state after. Beam search reorders states with [`DecoderState::select`].
+    /// One word further: the previous words' `ids` `[batch]` → logits `[batch, vocab]` of the next words, and
+    /// the state after. Beam search reorders states with [`DecoderState::select`].
     pub fn step(&self, ids: &Tensor, state: &DecoderState) -> (Tensor, DecoderState) {
         let (logits, weights, recurrent) = self.decode(&ids.unsqueeze(1), state, false);
         let memory = state.memory.as_ref().map(Memory::shallow_clone);
@@ -283,9 +227,4 @@ impl Seq2Seq {
         }
         (states.dropout(self.config.dropout, train).apply(&self.head), weights, last)
     }
-}
-
-/// Steps `[batch, 1, …]` in a row; `None` if there are none.
-fn joined(steps: &[Tensor]) -> Option<Tensor> {
-    (!steps.is_empty()).then(|| Tensor::cat(steps, 1))
 }
