@@ -216,6 +216,20 @@ fn masked_texts_come_out_as_if_alone() {
 }
 
 #[test]
+fn both_directions_join_layer_by_layer() {
+    let _turn = seeded(9);
+    let sizes = RecurrentConfig::new(CellKind::Gru, 2, 3);
+    let (_vs, layer) = layer(RecurrentConfig { n_layers: 2, bidirectional: true, ..sizes });
+    let (states, last) = layer.forward(&random(&[4, 5, 2]), &layer.zero_state(4));
+    let joined = last.join_directions().hidden;
+    assert_eq!(joined.size(), [2, 4, 6]);
+    let end_of_forward = states.select(1, 4).narrow(1, 0, 3);
+    let end_of_backward = states.select(1, 0).narrow(1, 3, 3);
+    close(&joined.get(1), &Tensor::cat(&[end_of_forward, end_of_backward], 1), 1e-12, "the top layer");
+    close(&joined.get(0).narrow(1, 3, 3), &last.hidden.get(1), 0.0, "the lower layer, backward");
+}
+
+#[test]
 #[should_panic(expected = "move padding to the end")]
 fn padding_must_stand_at_the_end() {
     let _turn = seeded(0);

@@ -214,6 +214,25 @@ fn padding_changes_nothing() {
 }
 
 #[test]
+fn a_text_comes_out_as_if_alone() {
+    let _turn = seeded(11);
+    for score in SCORES {
+        for bidirectional in [false, true] {
+            let (_vs, model) =
+                model(Kind::Double, Seq2SeqConfig { bidirectional, n_layers: 2, ..small(score) });
+            let Padded { src, mask, tgt_in, .. } = padded(0, 0);
+            let together = model.forward(&src, &mask, &tgt_in).logits;
+            for (row, length) in [6, 2, 4].into_iter().enumerate() {
+                let alone = |tensor: &Tensor| tensor.narrow(0, row as i64, 1);
+                let src = alone(&src).narrow(1, 0, length);
+                let logits = model.forward(&src, &src.ge(0), &alone(&tgt_in)).logits;
+                close(&logits, &alone(&together), 1e-12, &format!("text {row}, {score:?}"));
+            }
+        }
+    }
+}
+
+#[test]
 fn the_loss_is_the_mean_over_real_targets() {
     let _turn = seeded(0);
     let logits = Tensor::randn([2, 3, 5], (Kind::Double, Device::Cpu));
