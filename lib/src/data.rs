@@ -8,6 +8,9 @@ use crate::error::{Error, Result};
 use crate::grammar::Grammar;
 use crate::tokenizers::{CharTokenizer, Tokenizer};
 
+/// The target where there is nothing to predict, such as padding: losses leave it out.
+pub const IGNORE: i64 = -100;
+
 /// The two parts of a data set: models learn from one and are judged on the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Split {
