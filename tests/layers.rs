@@ -72,7 +72,8 @@ fn attention_by_hand_equals_the_fused_kernel_forward_and_gradient() {
             allowed.map_or_else(|| weights.ones_like(), |a| a.expand_as(&weights).to_kind(Kind::Double));
         let expected = open.amax([-1], false); // 1, or 0 where a query may attend to nothing
         assert_close(&format!("{name}, sums"), &sums, &expected, 1e-12);
-        assert_eq!((&weights * (1.0 - open)).abs().max().double_value(&[]), 0.0, "{name}: closed keys");
+        let closed: Tensor = &weights * (1.0 - open);
+        assert_eq!(closed.abs().max().double_value(&[]), 0.0, "{name}: closed keys");
     }
 }
 
@@ -377,7 +378,7 @@ fn the_cache_gives_what_all_positions_together_give() {
             assert_close(&format!("{pieces:?}"), &Tensor::cat(&outs, 1), &whole, 1e-9);
             assert_close(&format!("{pieces:?}, decoder"), &Tensor::cat(&reads, 1), &read, 1e-9);
             let message = panic_of(|| block.forward_cached(&x.narrow(1, 0, 1), &mut cache));
-            assert!(message.contains("do not fit into 9"), "{message}");
+            assert!(message.contains("do not fit into"), "{message}");
         }
         let mut cache = new_cache();
         block.forward_cached(&x.narrow(1, 0, 8), &mut cache);
