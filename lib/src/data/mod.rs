@@ -1,5 +1,9 @@
 //! Text as batches of ids.
 
+mod corruption;
+mod masked;
+mod masked_batches;
+
 use std::path::{Path, PathBuf};
 
 use tch::{Device, Tensor};
@@ -7,6 +11,13 @@ use tch::{Device, Tensor};
 use crate::error::{Error, Result};
 use crate::grammar::Grammar;
 use crate::tokenizers::{CharTokenizer, Tokenizer};
+
+pub use corruption::{Corruption, SpecialIds};
+pub use masked::MaskedDataset;
+pub use masked_batches::{MaskedBatch, MaskedBatches};
+
+/// Where a target is this id there is nothing to predict: losses leave it out, as libtorch's does.
+pub const IGNORE: i64 = -100;
 
 /// The two parts of a data set: models learn from one and are judged on the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
