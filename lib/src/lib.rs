@@ -6,6 +6,7 @@ pub mod data;
 pub mod decode;
 pub mod error;
 pub mod grammar;
+pub mod layers;
 pub mod metrics;
 pub mod models;
 pub mod ngram;
