@@ -1,13 +1,9 @@
-//! BERT against Hugging Face's, file by file; that padding does nothing; that it learns.
+//! BERT against Hugging Face's, number by number and file by file; that padding does nothing.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use llm_course::data::{Corruption, IGNORE, MaskedDataset};
-use llm_course::grammar::Grammar;
-use llm_course::metrics::accuracy;
 use llm_course::models::{Bert, BertClassifier, BertConfig, BertHeads};
-use llm_course::train::{TrainConfig, Trainer};
 use tch::{Device, IndexOp, Kind, Tensor, nn::VarStore};
 
 fn fixture(name: &str) -> PathBuf {
@@ -102,7 +98,7 @@ fn check_in_transformers(folder: &Path, outputs: &[(&str, &Tensor)]) {
 fn what_we_save_has_hugging_faces_names_and_shapes_and_loads_there() {
     for name in ["bert", "distilbert"] {
         let (vs, bert) = load(&fixture(name));
-        tch::no_grad(|| vs.trainable_variables().iter_mut().for_each(|v| *v += 0.01));
+        stir(&vs);
         let folder = scratch(&format!("save_{name}"));
         bert.save(&vs, &folder).unwrap();
         let shapes = |folder: PathBuf| -> Vec<_> {
@@ -142,10 +138,8 @@ fn models_with_fewer_heads_load_in_transformers_too() {
     let [ids, segments, mask] = inputs(&outputs);
     let bare = BertHeads { pooler: true, words: false, next: false };
     for (case, heads, kinds) in [("words", BertHeads::WORDS, 2), ("bare", bare, 2), ("distilled", bare, 0)] {
-        tch::manual_seed(3);
-        let vs = VarStore::new(Device::Cpu);
         let heads = if kinds == 0 { BertHeads { pooler: false, ..heads } } else { heads };
-        let bert = Bert::new(&vs.root(), small(heads, kinds)).unwrap();
+        let (vs, bert) = random(heads, kinds);
         let folder = scratch(&format!("heads_{case}"));
         bert.save(&vs, &folder).unwrap();
         let (_vs, again) = load(&folder);
@@ -166,7 +160,6 @@ fn classifiers_go_to_transformers_and_back() {
     let [ids, segments, mask] = inputs(&outputs);
     for name in ["bert", "distilbert"] {
         let (vs, bert) = load(&fixture(name));
-        tch::manual_seed(5);
         let classifier = BertClassifier::new(&vs.root(), bert, 3).unwrap();
         let logits = classifier.logits(&ids, &segments, &mask, false);
         logits.cross_entropy_for_logits(&Tensor::from_slice(&[0i64, 2, 1])).backward();
@@ -195,10 +188,9 @@ fn classifiers_load_in_transformers() {
     let outputs = tensors(fixture("bert/outputs.safetensors"));
     let [ids, segments, mask] = inputs(&outputs);
     for kinds in [2, 0] {
-        let vs = VarStore::new(Device::Cpu);
-        let heads = BertHeads { pooler: kinds > 0, words: false, next: false };
-        let bert = Bert::new(&vs.root(), small(heads, kinds)).unwrap();
+        let (vs, bert) = random(BertHeads { pooler: kinds > 0, words: false, next: false }, kinds);
         let classifier = BertClassifier::new(&vs.root(), bert, 3).unwrap();
+        stir(&vs);
         let folder = scratch(&format!("classifier_{kinds}"));
         classifier.save(&vs, &folder).unwrap();
         let logits = classifier.logits(&ids, &segments, &mask, false);
@@ -370,93 +362,4 @@ fn sizes_that_do_not_fit_are_refused_with_advice() {
     assert!(refused(BertConfig { heads, ..BertConfig::tiny(9) }).contains("reads the pooler"));
     let bert = Bert::new(&vs.root(), BertConfig::tiny(9)).unwrap();
     assert!(BertClassifier::new(&vs.root(), bert, 1).unwrap_err().to_string().contains("at least 2"));
-}
-
-/// Words and punctuation marks; `'s` is a word of its own.
-fn words(text: &str) -> Vec<&str> {
-    let letter = |c: char| c.is_alphanumeric() || c == '-';
-    let mut words: Vec<&str> = Vec::new();
-    for part in text.split_whitespace() {
-        let mut rest = part;
-        while !rest.is_empty() {
-            let end = rest.find(|c| !letter(c)).unwrap_or(rest.len());
-            let end = if end == 0 { rest.chars().next().map_or(1, char::len_utf8) } else { end };
-            words.push(&rest[..end]);
-            rest = &rest[end..];
-        }
-    }
-    words
-}
-
-/// The sentences of each story as ids; words that are not known yet get the next free one.
-fn stories(chars: usize, seed: u64, ids: &mut HashMap<String, i64>, learn: bool) -> Vec<Vec<Vec<i64>>> {
-    let text = Grammar::stories().text(chars, seed);
-    let mut id = |word: &str| {
-        let next = ids.len() as i64 + 5;
-        if learn { *ids.entry(word.into()).or_insert(next) } else { ids.get(word).copied().unwrap_or(1) }
-    };
-    let mut sentence = |text: &str| words(text).into_iter().map(&mut id).collect();
-    text.lines().map(|story| story.split_inclusive(". ").map(&mut sentence).collect()).collect()
-}
-
-#[test]
-fn a_tiny_bert_learns_hidden_words() {
-    let env =
-        |name: &str, default: f64| std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(default);
-    for seed in 1..=env("SEEDS", 1.0) as u64 {
-        let mut ids = HashMap::new();
-        let train = stories(env("CHARS", 600_000.0) as usize, seed, &mut ids, true);
-        let validation = stories(60_000, seed + 1000, &mut ids, false);
-        let vocab_size = ids.len() as i64 + 5;
-        let corruption = Corruption::new(vocab_size);
-        let block = env("BLOCK", 64.0) as i64;
-        let flat = |p: &Vec<Vec<Vec<i64>>>| p.iter().flatten().cloned().collect::<Vec<_>>();
-        let nopair = env("NOPAIR", 0.0) > 0.0;
-        let data = if nopair { MaskedDataset::from_sequences(flat(&train), block, corruption).unwrap() } else { MaskedDataset::from_paragraphs(&train, block, corruption).unwrap() };
-        let held_out = if nopair { MaskedDataset::from_sequences(flat(&validation), block, corruption).unwrap() } else { MaskedDataset::from_paragraphs(&validation, block, corruption).unwrap() };
-
-        tch::manual_seed(seed as i64);
-        let vs = VarStore::new(Device::Cpu);
-        let d = env("D", 64.0) as i64;
-        let sizes = BertConfig { heads: if nopair { BertHeads::WORDS } else { BertHeads::ALL }, n_layers: env("L", 2.0) as i64, d_model: d, d_ff: 4 * d, dropout: 0.0, ..BertConfig::tiny(vocab_size) };
-        let bert = Bert::new(&vs.root(), sizes).unwrap();
-        let steps = env("STEPS", 300.0) as i64;
-        let config = TrainConfig {
-            steps,
-            lr: env("LR", 2e-3),
-            warmup: 30,
-            validate_every: steps / 4,
-            ..Default::default()
-        };
-        let mut batches = data.batches(env("BATCH", 32.0) as i64, seed).unwrap().endless();
-        let measure = |report: bool| {
-            let (mut predicted, mut targets, mut counts) = (vec![], vec![], HashMap::new());
-            let (mut right, mut pairs) = (0.0, 0.0);
-            for batch in held_out.batches(64, 1).unwrap() {
-                let (p, t) = bert.predict_words(&batch);
-                predicted.extend(p);
-                targets.extend(t);
-                let hidden = bert.forward(&batch.ids, &batch.segments, &batch.mask, false);
-                if nopair { continue; }
-                let hits = bert.next_logits(&bert.pooled(&hidden)).argmax(-1, false).eq_tensor(&batch.next);
-                right += hits.sum(Kind::Float).double_value(&[]);
-                pairs += batch.next.numel() as f64;
-            }
-            targets.iter().for_each(|&t| *counts.entry(t).or_insert(0.0) += 1.0);
-            let most = counts.values().copied().fold(0.0, f64::max) / targets.len() as f64;
-            if report {
-                println!(
-                    "unigram {most:.3}, {} targets, vocab {vocab_size}, {} rows",
-                    targets.len(),
-                    data.rows()
-                );
-            }
-            println!("acc {:.3} next {:.3}", accuracy(&predicted, &targets), right / pairs);
-            accuracy(&predicted, &targets)
-        };
-        Trainer::new(&vs, config)
-            .unwrap()
-            .fit("BERT", |_| bert.loss(&batches.next().unwrap(), true), || measure(true))
-            .unwrap();
-    }
 }

@@ -16,7 +16,7 @@ pub use corruption::{Corruption, SpecialIds};
 pub use masked::MaskedDataset;
 pub use masked_batches::{MaskedBatch, MaskedBatches};
 
-/// Where a target is this id there is nothing to predict: losses leave it out, as libtorch's does.
+/// The target where there is nothing to predict, such as padding: losses leave it out.
 pub const IGNORE: i64 = -100;
 
 /// The two parts of a data set: models learn from one and are judged on the other.

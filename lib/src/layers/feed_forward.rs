@@ -1,17 +1,21 @@
 //! The position-wise feed-forward layer (Vaswani et al. 2017, § 3.3).
 
+use serde::{Deserialize, Serialize};
 use tch::{Tensor, nn};
 
 use super::{WeightInit, init::linear};
 
 /// What stands between the two matrices of a feed-forward layer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Activation {
     /// max(0, x)
+    #[serde(rename = "relu")]
     Relu,
     /// x·Φ(x), with Φ the normal distribution function (Hendrycks & Gimpel 2016); BERT's.
+    #[serde(rename = "gelu")]
     Gelu,
     /// Its approximation by tanh, `gelu_new` in Hugging Face's configurations; GPT-2's.
+    #[serde(rename = "gelu_new")]
     GeluTanh,
 }
 

@@ -25,7 +25,7 @@ impl WeightInit {
     }
 
     /// For a matrix from `input` to `output` numbers.
-    pub(super) fn inner(self, input: i64, output: i64) -> nn::Init {
+    pub(crate) fn inner(self, input: i64, output: i64) -> nn::Init {
         match self {
             Self::Xavier => {
                 let bound = (6.0 / (input + output) as f64).sqrt();
@@ -45,7 +45,7 @@ impl WeightInit {
 }
 
 /// A linear layer, weight `[output, input]`, with bias 0.
-pub(super) fn linear(path: nn::Path, input: i64, output: i64, weight: nn::Init) -> nn::Linear {
+pub(crate) fn linear(path: nn::Path, input: i64, output: i64, weight: nn::Init) -> nn::Linear {
     let config = nn::LinearConfig { ws_init: weight, bs_init: Some(nn::Init::Const(0.0)), bias: true };
     nn::linear(path, input, output, config)
 }

@@ -1,6 +1,6 @@
 //! Keys and values of the ids seen so far, so that a new id costs one position's work.
 
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Kind, Tensor, no_grad};
 
 /// The cache of one attention layer: buffers as long as the context, allocated once.
 #[derive(Debug)]
@@ -37,17 +37,15 @@ impl KvCache {
         self.len = 0;
     }
 
-    /// Keeps the sequences `rows` (Int64 `[batch]`), each of which may be taken more than once: what beam
+    /// A cache of the sequences `rows` (Int64 `[n]`), each of which may be taken more than once: what beam
     /// search does to its hypotheses.
-    pub fn reorder(&mut self, rows: &Tensor) {
-        for buffer in [&mut self.keys, &mut self.values] {
-            let mut seen = buffer.narrow(2, 0, self.len);
-            seen.copy_(&seen.index_select(0, rows));
-        }
+    pub fn select(&self, rows: &Tensor) -> Self {
+        let [keys, values] = [&self.keys, &self.values].map(|buffer| buffer.index_select(0, rows));
+        Self { keys, values, len: self.len }
     }
 
     /// Appends `k` and `v` `[batch, head, time, d_head]` and returns all keys and values,
-    /// `[batch, head, len, d_head]`, as views.
+    /// `[batch, head, len, d_head]`, as views without gradients.
     ///
     /// # Panics
     /// If they do not fit.
@@ -60,8 +58,10 @@ impl KvCache {
             self.len,
             self.capacity()
         );
-        self.keys.narrow(2, self.len, time).copy_(k);
-        self.values.narrow(2, self.len, time).copy_(v);
+        no_grad(|| {
+            self.keys.narrow(2, self.len, time).copy_(k);
+            self.values.narrow(2, self.len, time).copy_(v);
+        });
         self.len += time;
         (self.keys.narrow(2, 0, self.len), self.values.narrow(2, 0, self.len))
     }

@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::layers::{Activation, BlockConfig, NormOrder, WeightInit};
 
-/// Normal with standard deviation 0.02, as in the paper's code.
-pub(super) const INIT: WeightInit = WeightInit::Normal { std: 0.02, residual: 0.02 };
+/// Standard deviation of all matrices at the start, as in the paper's code.
+pub(super) const STD: f64 = 0.02;
+const INIT: WeightInit = WeightInit::Normal { std: STD, residual: STD };
 
 /// Sizes and choices of a [`Bert`](super::Bert). Reads the `config.json` of BERT and of DistilBERT.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]

@@ -1,15 +1,14 @@
 //! What a position starts as: the sum of its word, its place and its segment (Devlin et al. 2018, figure 2).
 
-use tch::{Kind, Tensor, nn};
+use tch::{Tensor, nn};
 
-use super::config::{BertConfig, INIT};
-use crate::layers::layer_norm;
+use super::config::{BertConfig, STD};
+use crate::layers::{Embedding, EmbeddingConfig, Positions, layer_norm};
 
 #[derive(Debug)]
 pub(super) struct Embeddings {
-    pub(super) words: nn::Embedding,
-    positions: nn::Embedding,
-    segments: Option<nn::Embedding>,
+    pub(super) words: Embedding,
+    segments: Option<Tensor>, // [segments, d_model]
     norm: nn::LayerNorm,
     dropout: f64,
 }
@@ -17,31 +16,27 @@ pub(super) struct Embeddings {
 impl Embeddings {
     pub(super) fn new(path: nn::Path, config: &BertConfig) -> Self {
         let BertConfig { vocab_size, d_model, block_size, segments, eps, dropout, .. } = *config;
-        let table = |name: &str, rows: i64| {
-            let start = nn::EmbeddingConfig { ws_init: INIT.inner(rows, d_model), ..Default::default() };
-            nn::embedding(&path / name, rows, d_model, start)
+        let table = || (&path / "segments").randn("weight", &[segments, d_model], 0.0, STD);
+        let segments = (segments > 0).then(table);
+        let norm = layer_norm(&path / "norm", d_model, eps);
+        let positions = Positions::Learned;
+        let words = EmbeddingConfig {
+            vocab_size,
+            d_model,
+            block_size,
+            positions,
+            std: STD,
+            scale: 1.0,
+            dropout: 0.0, // it comes after the sum and its norm
         };
-        Self {
-            words: table("words", vocab_size),
-            positions: table("positions", block_size),
-            segments: (segments > 0).then(|| table("segments", segments)),
-            norm: layer_norm(&path / "norm", d_model, eps),
-            dropout,
-        }
+        Self { words: Embedding::new(path, words), segments, norm, dropout }
     }
 
     /// `ids`, `segments` `[batch, time]` → `[batch, time, d_model]`
     pub(super) fn forward(&self, ids: &Tensor, segments: &Tensor, train: bool) -> Tensor {
-        let time = ids.size()[1];
-        let block_size = self.positions.ws.size()[0];
-        assert!(
-            time <= block_size,
-            "a row of {time} ids is longer than the {block_size} positions that this BERT knows: cut it"
-        );
-        let places = Tensor::arange(time, (Kind::Int64, ids.device()));
-        let mut sum = ids.apply(&self.words) + places.apply(&self.positions);
+        let mut sum = self.words.forward(ids, 0, train);
         if let Some(table) = &self.segments {
-            sum += segments.apply(table);
+            sum += Tensor::embedding(table, segments, -1, false, false);
         }
         sum.apply(&self.norm).dropout(self.dropout, train)
     }

@@ -51,7 +51,7 @@ impl Bert {
     fn layout(&self) -> Layout {
         let names = Names { distilled: self.config.is_distilled() };
         let mut layout = Layout::new()
-            .same("embeddings.words.weight", names.body("embeddings.word_embeddings.weight"))
+            .same("embeddings.ids.weight", names.body("embeddings.word_embeddings.weight"))
             .same("embeddings.positions.weight", names.body("embeddings.position_embeddings.weight"));
         if !names.distilled {
             layout = layout

@@ -130,7 +130,7 @@ impl Bert {
     pub fn word_logits(&self, hidden: &Tensor) -> Tensor {
         let head = self.words.as_ref().expect("this BERT has no head for words: it was saved without one");
         let transformed = self.config.activation.apply(&hidden.apply(&head.transform)).apply(&head.norm);
-        transformed.linear(&self.embeddings.words.ws, Some(&head.bias))
+        transformed.linear(&self.embeddings.words.table, Some(&head.bias))
     }
 
     /// Logits of "the second segment follows" and "it does not", from [`pooled`](Self::pooled)
@@ -189,5 +189,5 @@ fn hidden_words(hidden: &Tensor, targets: &Tensor) -> (Tensor, Tensor) {
 }
 
 fn dense(path: nn::Path, input: i64, output: i64) -> nn::Linear {
-    linear(path, input, output, config::INIT.inner(input, output))
+    linear(path, input, output, nn::Init::Randn { mean: 0.0, stdev: config::STD })
 }
