@@ -125,11 +125,17 @@ fn what_we_save_has_hugging_faces_names_and_shapes_and_loads_there() {
     }
 }
 
-/// A model of the fixtures' sizes with random weights, and inputs for it.
-fn small(heads: BertHeads, segments: i64) -> BertConfig {
-    let sizes =
-        BertConfig { d_model: 32, d_ff: 64, block_size: 24, segments, heads, ..BertConfig::tiny(120) };
-    BertConfig { dropout: 0.1, ..sizes }
+/// A model of the fixtures' sizes. All its weights are far from where they start: a wrong one would show.
+fn random(heads: BertHeads, segments: i64) -> (VarStore, Bert) {
+    let sizes = BertConfig { d_model: 32, d_ff: 64, block_size: 24, ..BertConfig::tiny(120) };
+    let vs = VarStore::new(Device::Cpu);
+    let bert = Bert::new(&vs.root(), BertConfig { segments, heads, ..sizes }).unwrap();
+    stir(&vs);
+    (vs, bert)
+}
+
+fn stir(vs: &VarStore) {
+    tch::no_grad(|| vs.trainable_variables().iter_mut().for_each(|v| *v += v.randn_like() * 0.2));
 }
 
 #[test]
