@@ -163,7 +163,7 @@ impl Trainer {
             pairs.push((tensor.shallow_clone(), saved));
         }
         if let Some(name) = checkpoint.tensors.keys().next() {
-            return Err(Error::input(format!("this run has no {name}")));
+            return Err(Error::input(format!("this run has no {name} (states are registered first)")));
         }
         no_grad(|| pairs.iter_mut().for_each(|(tensor, saved)| tensor.copy_(saved)));
         self.optimizer.steps = numbers.optimizer_steps;
