@@ -236,7 +236,11 @@ fn degenerate_data_still_gives_a_picture() {
     ];
     figures.push(plot::grid(3, figures.clone()));
     for (index, figure) in figures.iter().enumerate() {
+        let t = std::time::Instant::now();
+        let svg = figure.svg().unwrap().len();
+        eprintln!("{index} svg {svg} {:?}", t.elapsed());
         let bytes = figure.png().unwrap_or_else(|error| panic!("figure {index}: {error}"));
+        eprintln!("{index} png {:?}", t.elapsed());
         assert!(bytes.len() > 300, "figure {index}");
     }
     assert!(Image::of(&line(vec![2.0])).all_ink() > 2000);

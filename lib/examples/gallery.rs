@@ -6,7 +6,8 @@ use llm_course::train::History;
 fn history() -> History {
     let mut history = History::new("LSTM");
     let loss = |step: f64| 0.72 + 2.4 * (-step / 250.0).exp();
-    history.train = (0..2000).map(|s| loss(f64::from(s)) - 0.03 + 0.05 * f64::from(s * s % 13 - 6) / 6.0).collect();
+    history.train =
+        (0..2000).map(|s| loss(f64::from(s)) - 0.03 + 0.05 * f64::from(s * s % 13 - 6) / 6.0).collect();
     history.steps = (1..=20).map(|i| 100 * i).collect();
     history.validation = history.steps.iter().map(|s| loss(*s as f64)).collect();
     history
@@ -85,8 +86,11 @@ fn timeline() -> Figure {
 }
 
 fn unrolled() -> Figure {
-    let mut figure = Figure::diagram("An RNN is one cell at every step").group((1, 0), (1, 3), "RNN, unrolled");
-    for (t, (input, output)) in [("x₁", "y₁"), ("x₂", "y₂"), ("x₃", "y₃"), ("x₄", "y₄")].into_iter().enumerate() {
+    let mut figure =
+        Figure::diagram("An RNN is one cell at every step").group((1, 0), (1, 3), "RNN, unrolled");
+    for (t, (input, output)) in
+        [("x₁", "y₁"), ("x₂", "y₂"), ("x₃", "y₃"), ("x₄", "y₄")].into_iter().enumerate()
+    {
         figure = figure.symbol((2, t), input).block((1, t), "cell").symbol((0, t), output);
         figure = figure.arrow([(2, t), (1, t)], "W_xh").arrow([(1, t), (0, t)], "");
         figure = if t > 0 { figure.arrow([(1, t - 1), (1, t)], "h") } else { figure };
@@ -140,7 +144,8 @@ fn masks() -> Figure {
     };
     let causal = mask("GPT: only what came before", |query, key| key <= query);
     let both = mask("BERT: everything", |_, _| true);
-    let prefix = mask("Encoder–decoder: all of the source", |query, key| key < 3 || (query > 2 && key <= query));
+    let prefix =
+        mask("Encoder–decoder: all of the source", |query, key| key < 3 || (query > 2 && key <= query));
     plot::row([causal, both, prefix]).title("Three masks, three families")
 }
 
@@ -161,13 +166,18 @@ fn main() -> llm_course::Result<()> {
         .x_label("words in a sentence")
         .samples("train", (0..900).map(|i| i % 7 + i % 5 + i % 3))
         .samples("held out", (0..300).map(|i| i % 9 + i % 5));
-    let learning = Figure::learning_curve(&history(), Some(0.93), [("bigram", 2.7), ("5-gram", 1.6)], Unit::Bits);
-    let encodings = (0..50).map(|p| (0..64).map(move |i| (f64::from(p) / 100f64.powf(f64::from(i / 2) / 32.0)).sin()));
+    let learning =
+        Figure::learning_curve(&history(), Some(0.93), [("bigram", 2.7), ("5-gram", 1.6)], Unit::Bits);
+    let encodings =
+        (0..50).map(|p| (0..64).map(move |i| (f64::from(p) / 100f64.powf(f64::from(i / 2) / 32.0)).sin()));
     let encodings = Figure::heatmap("Positions as waves", encodings).x_label("dimension").y_label("position");
     let figures = [
         ("learning", learning.clone()),
         ("bars", bars()),
-        ("ladder", Figure::bars("One series", ["5-gram", "RNN", "LSTM", "GPT", "chance"]).bar("x", [3, 2, 1, -1, 4])),
+        (
+            "ladder",
+            Figure::bars("One series", ["5-gram", "RNN", "LSTM", "GPT", "chance"]).bar("x", [3, 2, 1, -1, 4]),
+        ),
         ("heatmap", alignment()),
         ("scaling", scaling()),
         ("gates", gates()),

@@ -34,10 +34,13 @@ impl Axis {
         Self { low, high, log: false, names: false, ticks: ticks.collect() }
     }
 
-    /// A logarithmic axis with about `wanted` labels; `low` and `high` are positive.
-    pub fn log(low: f64, high: f64, wanted: f64) -> Self {
+    /// A logarithmic axis with about `wanted` labels and this share of air at its ends; `low` and `high` are
+    /// positive.
+    pub fn log(low: f64, high: f64, air: f64, wanted: f64) -> Self {
         let (low, high) = if high > low { (low, high) } else { (low / 2.0, high * 2.0) };
-        let decades = (high / low).log10();
+        let air = 10f64.powf(air * (high.log10() - low.log10()));
+        let (low, high) = ((low / air).max(1e-307), (high * air).min(1e307));
+        let decades = high.log10() - low.log10();
         let every = ((decades / wanted.max(1.0)).ceil() as i32).max(1);
         let named: &[i32] = match decades {
             ..0.8 => &[1, 2, 3, 4, 5, 6, 7, 8, 9],
@@ -77,7 +80,7 @@ impl Axis {
     /// Where `value` lies: 0 at the low end, 1 at the high end.
     pub fn share(&self, value: f64) -> f64 {
         match self.log {
-            true => (value / self.low).ln() / (self.high / self.low).ln(),
+            true => (value.ln() - self.low.ln()) / (self.high.ln() - self.low.ln()),
             false => (value - self.low) / (self.high - self.low),
         }
     }
@@ -187,8 +190,8 @@ mod tests {
         assert_eq!(labels(&Axis::linear(0.0, 8000.0, 5.0, true)), ["0", "2k", "4k", "6k", "8k"]);
         assert_eq!(labels(&Axis::linear(-1.0, 1.0, 4.0, false)), ["−1.0", "−0.5", "0", "0.5", "1.0"]);
         assert_eq!(labels(&Axis::linear(0.0, 3.0, 8.0, true)), ["0", "1", "2", "3"]);
-        assert_eq!(labels(&Axis::log(1e-4, 1.0, 6.0)), ["10⁻⁴", "10⁻³", "10⁻²", "10⁻¹", "10⁰"]);
-        assert_eq!(labels(&Axis::log(2.0, 9.0, 3.0)), ["2", "3", "4", "5", "6", "7", "8", "9"]);
+        assert_eq!(labels(&Axis::log(1e-4, 1.0, 0.0, 6.0)), ["10⁻⁴", "10⁻³", "10⁻²", "10⁻¹", "10⁰"]);
+        assert_eq!(labels(&Axis::log(2.0, 9.0, 0.0, 3.0)), ["2", "3", "4", "5", "6", "7", "8", "9"]);
     }
 
     #[test]

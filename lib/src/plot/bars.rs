@@ -2,7 +2,7 @@
 
 use super::chart::Chart;
 use super::font::visible;
-use super::number::{Number, collect};
+use super::number::Values;
 use super::series::{Form, Series};
 use super::{Figure, Kind};
 
@@ -28,18 +28,18 @@ impl Figure {
     }
 
     /// A bar for each category; as many values as categories.
-    pub fn bar(self, name: impl Into<String>, values: impl IntoIterator<Item = impl Number>) -> Self {
-        self.add_bars("bar", name.into(), collect(values), Vec::new())
+    pub fn bar(self, name: impl Into<String>, values: impl Values) -> Self {
+        self.add_bars("bar", name.into(), values.values(), Vec::new())
     }
 
     /// Bars with error bars that reach `errors` up and down, in the unit of the values.
     pub fn bar_with_errors(
         mut self,
         name: impl Into<String>,
-        values: impl IntoIterator<Item = impl Number>,
-        errors: impl IntoIterator<Item = impl Number>,
+        values: impl Values,
+        errors: impl Values,
     ) -> Self {
-        let (name, values, errors) = (name.into(), collect(values), collect(errors));
+        let (name, values, errors) = (name.into(), values.values(), errors.values());
         self.same_length(&name, ("values", values.len()), ("errors", errors.len()));
         self.add_bars("bar_with_errors", name, values, errors)
     }

@@ -7,7 +7,7 @@ use super::colormap::extent;
 use super::frame::count_note;
 use super::geometry::{Point, Rect};
 use super::legend::{self, Entry, Swatch};
-use super::palette::{Colour, Stroke, Style, family, fills, level_style, styles};
+use super::palette::{Colour, Stroke, Style, family, level_style, styles};
 use super::scatter::{self, TextMark};
 use super::series::{FEW, Form, Series};
 
@@ -89,7 +89,7 @@ impl Chart {
             }
         }
         let areas = self.has(|form| matches!(form, Form::Bars(_) | Form::Steps(_)));
-        let styles = if areas { fills(&names) } else { styles(&names) };
+        let styles = styles(&names, areas);
         let of = |s: &Series| styles[names.iter().position(|name| *name == s.name).unwrap_or(0)];
         self.series.iter().map(of).collect()
     }
@@ -141,8 +141,7 @@ impl Chart {
         let air = if options.x_range.is_some() { 0.0 } else { self.air() };
         if options.log_x {
             let (low, high) = if low > 0.0 { (low, high) } else { (1.0, 10.0) };
-            let by = (high / low).powf(air);
-            let axis = Axis::log(low / by, high * by, width / 75.0);
+            let axis = Axis::log(low, high, air, width / 75.0);
             return if xs.len() <= 9 { axis.with_ticks_at(&xs) } else { axis };
         }
         let air = air * (high - low);
@@ -167,9 +166,8 @@ impl Chart {
         if options.log_y {
             let (low, high) = if low > 0.0 { (low, high) } else { (1e-3, high.max(1.0)) };
             // Areas have no natural floor on a log axis: the least of them still shows.
-            let (low, high) = if areas { (low / 2.0, high * 1.3) } else { (low, high) };
-            let by = (high / low).powf(air);
-            return Axis::log(low / by, high * by, height / 32.0);
+            let (low, high) = if areas { (low / 2.0, high * 1.5) } else { (low, high) };
+            return Axis::log(low, high, air, height / 32.0);
         }
         // Numbers over bars take room.
         let head = if self.categories.is_some() { air + 16.0 / height } else { air };

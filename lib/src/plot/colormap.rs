@@ -11,20 +11,8 @@ const LEVELS: f64 = 48.0;
 /// The height of a drawn scale with the gap above it, in CSS pixels.
 pub(super) const SCALE_HEIGHT: f64 = 34.0;
 
-const BLUE: [Colour; 5] = [
-    Colour(0xFA, 0xFC, 0xFF),
-    Colour(0xC6, 0xDB, 0xEF),
-    Colour(0x6B, 0xAE, 0xD6),
-    Colour(0x21, 0x71, 0xB5),
-    Colour(0x08, 0x30, 0x6B),
-];
-const DIVERGING: [Colour; 5] = [
-    Colour(0x1D, 0x56, 0x9E),
-    Colour(0x85, 0xB7, 0xDB),
-    Colour(0xF7, 0xF7, 0xF7),
-    Colour(0xF0, 0xA2, 0x6B),
-    Colour(0xB3, 0x4A, 0x00),
-];
+const BLUE: [u32; 5] = [0xFAFCFF, 0xC6DBEF, 0x6BAED6, 0x2171B5, 0x08306B];
+const DIVERGING: [u32; 5] = [0x1D569E, 0x85B7DB, 0xF7F7F7, 0xF0A26B, 0xB34A00];
 
 /// The name of a colour scale and the values at its two ends, where they are given.
 #[derive(Clone, Debug, Default)]
@@ -38,7 +26,7 @@ pub(super) struct ScaleOptions {
 pub(super) struct ColourScale<'a> {
     low: f64,
     high: f64,
-    stops: &'static [Colour; 5],
+    stops: [Colour; 5],
     label: &'a str,
 }
 
@@ -51,12 +39,12 @@ impl<'a> ColourScale<'a> {
         if low < 0.0 {
             let reach = high.max(-low);
             let (low, high) = if free { (-reach, reach) } else { (low, high) };
-            return Self { low, high, stops: &DIVERGING, label };
+            return Self { low, high, stops: DIVERGING.map(Colour::hex), label };
         }
         // A range that begins near 0 begins at 0, so that white means none.
         let low = if free && (low <= 0.5 * high || low == high) { 0.0 } else { low };
         let high = if high > low { high } else { low + low.abs().max(1.0) };
-        Self { low, high, stops: &BLUE, label }
+        Self { low, high, stops: BLUE.map(Colour::hex), label }
     }
 
     /// Grey for values that are not finite.
@@ -74,7 +62,9 @@ impl<'a> ColourScale<'a> {
     pub fn draw(&self, canvas: &mut Canvas, (left, top): Point, right: f64) {
         let ends = alike(&[self.low, self.high], 2);
         let [low, high] = [&ends[0], &ends[1]].map(|text| text.strip_suffix(".00").unwrap_or(text));
-        let bar = Rect::new(left + TEXT.width(low) + 6.0, top, 160.0_f64.min((right - left) / 2.0), 12.0);
+        let texts = [low, high, self.label].map(|text| TEXT.width(text)).iter().sum::<f64>() + 24.0;
+        let bar =
+            Rect::new(left + TEXT.width(low) + 6.0, top, (right - left - texts).clamp(60.0, 160.0), 12.0);
         let y = bar.centre().1;
         canvas.text((left, y), Align::Left, TEXT, Colour::GREY, low);
         let step = bar.width / LEVELS;

@@ -14,19 +14,24 @@ type Place = (f64, f64);
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Diagram {
-    blocks: Vec<Block>,
-    groups: Vec<(Place, Place, String)>,
-    arrows: Vec<(Vec<Place>, String)>,
-    left_out: usize,
+    parts: Vec<Part>,
 }
 
 #[derive(Clone, Debug)]
-struct Block {
-    row: f64,
-    /// The first and the last column.
-    columns: (f64, f64),
+struct Part {
+    shape: Shape,
+    /// Two corners, or the points of an arrow.
+    places: Vec<Place>,
     label: String,
-    framed: bool,
+}
+
+/// In the order in which they are drawn.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Shape {
+    Group,
+    Arrow,
+    Block,
+    Symbol,
 }
 
 /// From row to row, in CSS pixels.
@@ -40,8 +45,8 @@ const GROUP: (f64, f64) = (40.0, 26.0);
 impl Figure {
     /// A diagram of [`block`](Figure::block)s and [`arrow`](Figure::arrow)s on a grid.
     ///
-    /// A place is (row, column) with row 0 at the top; fractions lie between. Labels that name a family
-    /// of models take its colour.
+    /// A place is (row, column) with row 0 at the top; fractions lie between. Labels that begin with the
+    /// name of a family of models take its colour.
     ///
     /// ```
     /// use llm_course::plot::Figure;
@@ -59,71 +64,72 @@ impl Figure {
 
     /// A block of a diagram with its label inside; a label of one character, such as "+", makes it a circle.
     pub fn block(self, (row, column): (impl Number, impl Number), label: impl Into<String>) -> Self {
-        let column = column.number();
-        self.add_block("block", row.number(), (column, column), label.into(), true)
+        let place = (row.number(), column.number());
+        self.part("block", Shape::Block, vec![place, place], label)
     }
 
-    /// A block of a diagram that reaches from the first to the last column.
+    /// A block of a diagram that reaches over several columns, from the first to the last.
     pub fn wide_block(
         self,
         row: impl Number,
         (first, last): (impl Number, impl Number),
         label: impl Into<String>,
     ) -> Self {
-        self.add_block("wide_block", row.number(), (first.number(), last.number()), label.into(), true)
+        let row = row.number();
+        self.part("wide_block", Shape::Block, vec![(row, first.number()), (row, last.number())], label)
     }
 
     /// A label without a frame in a diagram: an input or an output.
     pub fn symbol(self, (row, column): (impl Number, impl Number), label: impl Into<String>) -> Self {
-        let column = column.number();
-        self.add_block("symbol", row.number(), (column, column), label.into(), false)
-    }
-
-    fn add_block(mut self, method: &str, row: f64, columns: (f64, f64), label: String, framed: bool) -> Self {
-        let Kind::Diagram(diagram) = &mut self.kind else { return self.misplaced(method, "Figure::diagram") };
-        let columns = (columns.0.min(columns.1), columns.0.max(columns.1));
-        match [row, columns.0, columns.1].iter().all(|v| v.is_finite()) {
-            true => diagram.blocks.push(Block { row, columns, label, framed }),
-            false => diagram.left_out += 1,
-        }
-        self
+        let place = (row.number(), column.number());
+        self.part("symbol", Shape::Symbol, vec![place, place], label)
     }
 
     /// An arrow in a diagram along two or more places; at its ends it stops at the edges of blocks.
     ///
     /// A residual connection is `[(3.0, 0.0), (3.0, 0.7), (1.0, 0.7), (1.0, 0.0)]`.
     pub fn arrow<R: Number, C: Number>(
-        mut self,
+        self,
         route: impl IntoIterator<Item = (R, C)>,
         label: impl Into<String>,
     ) -> Self {
-        let Kind::Diagram(diagram) = &mut self.kind else {
-            return self.misplaced("arrow", "Figure::diagram");
-        };
-        let route: Vec<Place> =
-            route.into_iter().map(|(row, column)| (row.number(), column.number())).collect();
-        match route.iter().all(|(row, column)| row.is_finite() && column.is_finite()) {
-            true => diagram.arrows.push((route, label.into())),
-            false => diagram.left_out += 1,
-        }
-        self
+        let route = route.into_iter().map(|(row, column)| (row.number(), column.number()));
+        self.part("arrow", Shape::Arrow, route.collect(), label)
     }
 
     /// A pale area behind the blocks from the upper left to the lower right place, with a label at its corner.
-    pub fn group<R: Number, C: Number>(mut self, from: (R, C), to: (R, C), label: impl Into<String>) -> Self {
-        let Kind::Diagram(diagram) = &mut self.kind else {
-            return self.misplaced("group", "Figure::diagram");
-        };
-        let [from, to] = [from, to].map(|(row, column)| (row.number(), column.number()));
-        match [from.0, from.1, to.0, to.1].iter().all(|v| v.is_finite()) {
-            true => diagram.groups.push((from, to, label.into())),
-            false => diagram.left_out += 1,
-        }
+    pub fn group(
+        self,
+        (top, left): (impl Number, impl Number),
+        (bottom, right): (impl Number, impl Number),
+        label: impl Into<String>,
+    ) -> Self {
+        let corners = vec![(top.number(), left.number()), (bottom.number(), right.number())];
+        self.part("group", Shape::Group, corners, label)
+    }
+
+    fn part(mut self, method: &str, shape: Shape, places: Vec<Place>, label: impl Into<String>) -> Self {
+        let Kind::Diagram(diagram) = &mut self.kind else { return self.misplaced(method, "Figure::diagram") };
+        diagram.parts.push(Part { shape, places, label: label.into() });
         self
     }
 }
 
-/// How the grid lies on the canvas: the middle of place (0, 0) and the pitch of rows and columns.
+impl Part {
+    fn is_finite(&self) -> bool {
+        self.places.iter().all(|(row, column)| row.is_finite() && column.is_finite())
+    }
+
+    fn is_circle(&self) -> bool {
+        self.shape == Shape::Block && self.label.chars().count() == 1
+    }
+
+    fn colour(&self, other: Colour) -> Colour {
+        family(&self.label).map_or(other, |(colour, _)| colour)
+    }
+}
+
+/// How the grid lies on the canvas: the middle of place (0, 0), the height of rows and the width of columns.
 struct Grid {
     origin: Point,
     row: f64,
@@ -135,85 +141,94 @@ impl Grid {
         (self.origin.0 + column * self.column, self.origin.1 + row * self.row)
     }
 
-    fn of(&self, block: &Block) -> Rect {
-        let (left, right) = (self.at((block.row, block.columns.0)), self.at((block.row, block.columns.1)));
-        let centre = ((left.0 + right.0) / 2.0, left.1);
-        match (block.framed, block.label.chars().count()) {
-            (false, _) => Rect::around(centre, TEXT.width(&block.label) + 8.0, 20.0),
-            (true, 1) => Rect::around(centre, 24.0, 24.0),
-            _ => Rect::around(centre, right.0 - left.0 + 0.8 * self.column, BLOCK_HEIGHT),
+    /// The area of a group, block or symbol.
+    fn area(&self, part: &Part) -> Rect {
+        let ((left, top), (right, bottom)) = (self.at(part.places[0]), self.at(part.places[1]));
+        let centre = ((left + right) / 2.0, (top + bottom) / 2.0);
+        match part.shape {
+            Shape::Group => {
+                let side = 0.47 * self.column;
+                Rect::new(left, top, right - left, bottom - top).shrink(-side, -GROUP.0, -side, -GROUP.1)
+            }
+            Shape::Symbol => Rect::around(centre, TEXT.width(&part.label) + 8.0, 20.0),
+            _ if part.is_circle() => Rect::around(centre, 24.0, 24.0),
+            _ => Rect::around(centre, right - left + 0.8 * self.column, BLOCK_HEIGHT),
         }
     }
 }
 
 impl Diagram {
-    /// The least and greatest row and column that are used.
-    fn extents(&self) -> ((f64, f64), (f64, f64)) {
-        let blocks = self.blocks.iter().flat_map(|b| [(b.row, b.columns.0), (b.row, b.columns.1)]);
-        let groups = self.groups.iter().flat_map(|(from, to, _)| [*from, *to]);
-        let routes = self.arrows.iter().flat_map(|(route, _)| route.iter().copied());
-        let places: Vec<Place> = blocks.chain(groups).chain(routes).collect();
-        let span = |values: Vec<f64>| if values.is_empty() { (0.0, 0.0) } else { extent(values.into_iter()) };
-        (span(places.iter().map(|p| p.0).collect()), span(places.iter().map(|p| p.1).collect()))
+    fn of(&self, shape: Shape) -> impl Iterator<Item = &Part> {
+        self.parts.iter().filter(move |part| part.shape == shape && part.is_finite())
+    }
+
+    /// The least and greatest row and column, and the room above the first row.
+    fn extents(&self) -> ((f64, f64), (f64, f64), f64) {
+        let places = || self.parts.iter().filter(|part| part.is_finite()).flat_map(|part| &part.places);
+        let (top, bottom) = extent(places().map(|place| place.0));
+        let grouped = self.of(Shape::Group).any(|group| group.places[0].0 <= top);
+        ((top, bottom), extent(places().map(|place| place.1)), if grouped { GROUP.0 } else { GROUP.1 })
     }
 
     /// The height of the body, in CSS pixels.
     pub fn height(&self) -> f64 {
-        let ((top, bottom), _) = self.extents();
-        (bottom - top) * ROW + GROUP.0 + GROUP.1 + 2.0
-    }
-
-    fn grid(&self, body: &Rect) -> Grid {
-        let ((top, bottom), (first, last)) = self.extents();
-        let column = COLUMN.min(body.width / (last - first + 1.0));
-        let row = ROW.min((body.height - GROUP.0 - GROUP.1) / (bottom - top).max(1e-9)).max(0.0);
-        let left = body.centre().0 - (first + last) / 2.0 * column;
-        Grid { origin: (left, body.top + GROUP.0 - top * row), row, column }
+        let ((top, bottom), _, above) = self.extents();
+        (bottom - top) * ROW + above + GROUP.1 + 2.0
     }
 
     pub fn draw(&self, canvas: &mut Canvas, body: Rect) {
-        let grid = self.grid(&body);
-        for (from, to, label) in &self.groups {
-            let ((left, top), (right, bottom)) = (grid.at(*from), grid.at(*to));
-            let side = 0.47 * grid.column;
-            let area = Rect::new(left - side, top - GROUP.0, right - left + 2.0 * side, bottom - top);
-            let area = area.shrink(0.0, 0.0, 0.0, -GROUP.0 - GROUP.1);
-            let colour = family(label).map_or(Colour::AXIS, |(colour, _)| colour);
-            canvas.fill(&area, colour.mix(Colour::WHITE, 0.85), 1.0);
-            let at = (area.left + 6.0, area.top + 10.0);
-            canvas.text(at, Align::Left, TEXT, colour.for_text(), &TEXT.shorten(label, area.width - 12.0));
+        let ((top, bottom), (first, last), above) = self.extents();
+        let column = COLUMN.min(body.width / (last - first + 1.0));
+        let row = ROW.min((body.height - above - GROUP.1) / (bottom - top).max(1e-9)).max(0.0);
+        let left = body.centre().0 - (first + last) / 2.0 * column;
+        let grid = Grid { origin: (left, body.top + above - top * row), row, column };
+        for group in self.of(Shape::Group) {
+            let pale = group.colour(Colour::AXIS).mix(Colour::WHITE, 0.85);
+            canvas.fill(&grid.area(group), pale, 1.0);
         }
-        let rects: Vec<Rect> = self.blocks.iter().map(|block| grid.of(block)).collect();
-        for (route, label) in &self.arrows {
-            draw_arrow(canvas, route.iter().map(|place| grid.at(*place)).collect(), &rects, label);
+        let blocks = || self.of(Shape::Block).chain(self.of(Shape::Symbol));
+        let areas: Vec<Rect> = blocks().map(|block| grid.area(block)).collect();
+        for arrow in self.of(Shape::Arrow) {
+            draw_arrow(canvas, arrow.places.iter().map(|at| grid.at(*at)).collect(), &areas, &arrow.label);
         }
-        for (block, rect) in self.blocks.iter().zip(&rects) {
-            draw_block(canvas, block, rect);
+        for group in self.of(Shape::Group).filter(|group| !group.label.is_empty()) {
+            draw_corner(canvas, group, &grid.area(group));
+        }
+        for (block, area) in blocks().zip(&areas) {
+            draw_block(canvas, block, area);
         }
     }
 
     pub fn notes(&self) -> Vec<String> {
-        let empty = self.blocks.is_empty() && self.groups.is_empty() && self.arrows.is_empty();
-        let bad = count_note(self.left_out, "part", " left out: the place is not finite");
-        bad.into_iter().chain(empty.then(|| "nothing to draw".to_owned())).collect()
+        let bad = self.parts.iter().filter(|part| !part.is_finite()).count();
+        let empty = self.parts.is_empty().then(|| "no blocks".to_owned());
+        count_note(bad, "part", " left out: the place is not finite").into_iter().chain(empty).collect()
     }
 }
 
-fn draw_block(canvas: &mut Canvas, block: &Block, rect: &Rect) {
-    let colour = family(&block.label).map_or(Colour::MODEL, |(colour, _)| colour);
+/// The label of a group, on its colour so that arrows pass behind it.
+fn draw_corner(canvas: &mut Canvas, group: &Part, area: &Rect) {
+    let colour = group.colour(Colour::AXIS);
+    let label = TEXT.shorten(&group.label, area.width - 12.0);
+    let behind = Rect::new(area.left, area.top, TEXT.width(&label) + 12.0, 20.0);
+    canvas.fill(&behind, colour.mix(Colour::WHITE, 0.85), 1.0);
+    canvas.text((behind.left + 6.0, behind.centre().1), Align::Left, TEXT, colour.for_text(), &label);
+}
+
+fn draw_block(canvas: &mut Canvas, block: &Part, area: &Rect) {
+    let colour = block.colour(Colour::MODEL);
     let pale = colour.mix(Colour::WHITE, 0.88);
-    if block.framed && block.label.chars().count() == 1 {
-        canvas.circle(rect.centre(), rect.width / 2.0, colour);
-        canvas.circle(rect.centre(), rect.width / 2.0 - 1.4, pale);
-    } else if block.framed {
-        canvas.fill(rect, pale, 1.0);
-        canvas.outline(rect, Stroke::solid(colour, 1.4));
+    if block.is_circle() {
+        canvas.circle(area.centre(), area.width / 2.0, colour);
+        canvas.circle(area.centre(), area.width / 2.0 - 1.4, pale);
+    } else if block.shape == Shape::Block {
+        canvas.fill(area, pale, 1.0);
+        canvas.outline(area, Stroke::solid(colour, 1.4));
     }
-    let room = if block.framed { rect.width - 6.0 } else { rect.width };
-    let lines = TEXT.wrap(&block.label, room, 2);
+    let lines = TEXT.wrap(&block.label, area.width - 4.0, 2);
     for (row, line) in lines.iter().enumerate() {
-        let y = rect.centre().1 + (row as f64 - (lines.len() as f64 - 1.0) / 2.0) * TEXT.line_height();
-        canvas.text((rect.centre().0, y), Align::Centre, TEXT, Colour::INK, line);
+        let y = area.centre().1 + (row as f64 - (lines.len() as f64 - 1.0) / 2.0) * TEXT.line_height();
+        canvas.text((area.centre().0, y), Align::Centre, TEXT, Colour::INK, line);
     }
 }
 
@@ -229,18 +244,20 @@ fn draw_arrow(canvas: &mut Canvas, mut points: Vec<Point>, blocks: &[Rect], labe
         points.reverse();
     }
     let [.., before, tip] = points[..] else { return };
-    let length = (tip.0 - before.0).hypot(tip.1 - before.1).max(1e-9);
+    let span = |a: Point, b: Point| (b.0 - a.0).hypot(b.1 - a.1);
+    let length = span(before, tip).max(1e-9);
     let (x, y) = ((tip.0 - before.0) / length, (tip.1 - before.1) / length);
     let back = (tip.0 - 8.0 * x, tip.1 - 8.0 * y);
     *points.last_mut().expect("has a tip") = back;
     canvas.line(&points, Stroke::solid(Colour::GREY, 1.4));
     let head = [tip, (back.0 - 4.0 * y, back.1 + 4.0 * x), (back.0 + 4.0 * y, back.1 - 4.0 * x)];
     canvas.polygon(&head, Colour::GREY, 1.0);
-    let span = |pair: &&[Point]| (pair[1].0 - pair[0].0).hypot(pair[1].1 - pair[0].1);
-    let Some([a, b]) = points.windows(2).max_by(|p, q| span(p).total_cmp(&span(q))) else { return };
-    let middle = ((a.0 + b.0) / 2.0, (a.1 + b.1) / 2.0);
+    // The label stands beside the longest piece.
+    let longest = points.windows(2).max_by(|p, q| span(p[0], p[1]).total_cmp(&span(q[0], q[1])));
+    let Some([a, b]) = longest else { return };
+    let (x, y) = ((a.0 + b.0) / 2.0, (a.1 + b.1) / 2.0);
     match (a.1 - b.1).abs() > (a.0 - b.0).abs() {
-        true => canvas.text((middle.0 + 5.0, middle.1), Align::Left, TEXT, Colour::INK, label),
-        false => canvas.text((middle.0, middle.1 - 9.0), Align::Centre, TEXT, Colour::INK, label),
+        true => canvas.text((x + 5.0, y), Align::Left, TEXT, Colour::INK, label),
+        false => canvas.text((x, y - 9.0), Align::Centre, TEXT, Colour::INK, label),
     }
 }

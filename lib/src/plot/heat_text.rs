@@ -5,7 +5,7 @@ use super::colormap::{ColourScale, SCALE_HEIGHT, ScaleOptions};
 use super::font::{Face, Font, TEXT, visible, visible_char};
 use super::frame::count_note;
 use super::geometry::{Point, Rect};
-use super::number::{Number, collect};
+use super::number::Values;
 use super::palette::Colour;
 use super::{Figure, Kind};
 
@@ -36,11 +36,7 @@ impl Figure {
     ///     .scale_label("bits");
     /// # assert!(figure.png().is_ok());
     /// ```
-    pub fn heat_text(
-        title: impl Into<String>,
-        text: impl AsRef<str>,
-        values: impl IntoIterator<Item = impl Number>,
-    ) -> Self {
+    pub fn heat_text(title: impl Into<String>, text: impl AsRef<str>, values: impl Values) -> Self {
         Self::coloured(title.into(), characters(text.as_ref()), false).ribbon("", values)
     }
 
@@ -48,7 +44,7 @@ impl Figure {
     pub fn heat_tokens(
         title: impl Into<String>,
         tokens: impl IntoIterator<Item = impl AsRef<str>>,
-        values: impl IntoIterator<Item = impl Number>,
+        values: impl Values,
     ) -> Self {
         let piece = |token: &str| (visible(token), token.ends_with('\n'));
         let pieces = tokens.into_iter().map(|token| piece(token.as_ref())).collect();
@@ -71,9 +67,9 @@ impl Figure {
     }
 
     /// A strip of values under a text; as many values as characters.
-    pub fn ribbon(mut self, name: impl Into<String>, values: impl IntoIterator<Item = impl Number>) -> Self {
+    pub fn ribbon(mut self, name: impl Into<String>, values: impl Values) -> Self {
         let Kind::HeatText(text) = &mut self.kind else { return self.misplaced("ribbon", "Figure::ribbons") };
-        let (name, values) = (name.into(), collect(values));
+        let (name, values) = (name.into(), values.values());
         let (pieces, count) = (text.pieces.len(), values.len());
         text.ribbons.push((name.clone(), values));
         let name = if name.is_empty() { "coloured text" } else { &name };

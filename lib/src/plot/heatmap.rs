@@ -8,7 +8,7 @@ use super::font::{TEXT, visible};
 use super::frame::count_note;
 use super::geometry::Rect;
 use super::legend::{self, Entry, Swatch};
-use super::number::{Number, collect};
+use super::number::Values;
 use super::palette::{Colour, Stroke, Style};
 use super::{Figure, Kind};
 
@@ -43,11 +43,8 @@ impl Figure {
     ///     .numbers();
     /// # assert!(figure.png().is_ok());
     /// ```
-    pub fn heatmap<R>(title: impl Into<String>, rows: impl IntoIterator<Item = R>) -> Self
-    where
-        R: IntoIterator<Item: Number>,
-    {
-        let cells: Vec<Vec<f64>> = rows.into_iter().map(collect).collect();
+    pub fn heatmap(title: impl Into<String>, rows: impl IntoIterator<Item = impl Values>) -> Self {
+        let cells: Vec<Vec<f64>> = rows.into_iter().map(Values::values).collect();
         let width = cells.first().map_or(0, Vec::len);
         let uneven = cells.iter().position(|row| row.len() != width);
         let mut figure = Self::new(title, Kind::Heatmap(Heatmap { cells, ..Heatmap::default() }));
@@ -60,20 +57,18 @@ impl Figure {
     /// Names the rows of a heatmap, e.g. by tokens: as many as rows.
     pub fn rows(mut self, names: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
         let Kind::Heatmap(map) = &mut self.kind else { return self.misplaced("rows", "Figure::heatmap") };
-        let names: Vec<String> = names.into_iter().map(visible).collect();
-        let (count, named) = (map.cells.len(), names.len());
-        map.rows = Some(names);
-        self.same_length("heatmap", ("rows", count), ("row names", named));
+        let names = map.rows.insert(names.into_iter().map(visible).collect()).len();
+        let height = map.cells.len();
+        self.same_length("heatmap", ("rows", height), ("row names", names));
         self
     }
 
     /// Names the columns of a heatmap: as many as columns.
     pub fn columns(mut self, names: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
         let Kind::Heatmap(map) = &mut self.kind else { return self.misplaced("columns", "Figure::heatmap") };
-        let names: Vec<String> = names.into_iter().map(visible).collect();
-        let (count, named) = (map.width(), names.len());
-        map.columns = Some(names);
-        self.same_length("heatmap", ("columns", count), ("column names", named));
+        let names = map.columns.insert(names.into_iter().map(visible).collect()).len();
+        let width = map.width();
+        self.same_length("heatmap", ("columns", width), ("column names", names));
         self
     }
 
@@ -179,15 +174,17 @@ impl Heatmap {
         self.draw_cells(canvas, &layout, &scale);
         self.draw_names(canvas, &layout, options, &body);
         let top = layout.map.bottom() + SCALE_HEIGHT - 16.0;
-        scale.draw(canvas, (layout.map.left.min(body.centre().0), top), body.right());
+        scale.draw(canvas, (layout.map.left.min(body.centre().0 - 60.0), top), body.right());
     }
 
     fn draw_cells(&self, canvas: &mut Canvas, layout: &Layout, scale: &ColourScale) {
         let texts = self.number_texts(layout);
+        // White between cells large enough, so that neighbours of one colour can be counted.
+        let gap = if layout.cell.0.min(layout.cell.1) >= 16.0 { 1.0 } else { 0.0 };
         for (row, values) in self.cells.iter().enumerate() {
             for (column, value) in values.iter().enumerate() {
                 let (cell, colour) = (layout.cell(row, column), scale.colour(*value));
-                canvas.fill(&cell, colour, 1.0);
+                canvas.fill(&cell.shrink(0.0, 0.0, gap, gap), colour, 1.0);
                 if let Some(text) = &texts.get(row * self.width() + column) {
                     canvas.text(cell.centre(), Align::Centre, TEXT, colour.text_on(), text);
                 }

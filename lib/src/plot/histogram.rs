@@ -4,7 +4,7 @@ use super::axes::Options;
 use super::chart::Chart;
 use super::colormap::extent;
 use super::frame::count_note;
-use super::number::{Number, collect};
+use super::number::Values;
 use super::series::{Form, Series};
 use super::{Figure, Kind};
 
@@ -31,11 +31,11 @@ impl Figure {
     }
 
     /// Values to count.
-    pub fn samples(mut self, name: impl Into<String>, values: impl IntoIterator<Item = impl Number>) -> Self {
+    pub fn samples(mut self, name: impl Into<String>, values: impl Values) -> Self {
         let Kind::Histogram(chart) = &mut self.kind else {
             return self.misplaced("samples", "Figure::histogram");
         };
-        chart.samples.push((name.into(), collect(values)));
+        chart.samples.push((name.into(), values.values()));
         self
     }
 

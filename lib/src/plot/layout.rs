@@ -57,7 +57,9 @@ impl Grid {
         let share = (SHARED / self.columns as u32).max(240);
         let sizes: Vec<(u32, u32)> = self.panels.iter().map(|panel| panel.measured(Some(share))).collect();
         let rows = || sizes.chunks(self.columns);
-        let width = |column| rows().filter_map(|row| row.get(column)).map(|size: &(u32, u32)| size.0).max().unwrap_or(0);
+        let width = |column| {
+            rows().filter_map(|row| row.get(column)).map(|size: &(u32, u32)| size.0).max().unwrap_or(0)
+        };
         let heights = rows().map(|row| row.iter().map(|size| size.1).max().unwrap_or(0));
         ((0..self.columns).map(width).collect(), heights.collect())
     }

@@ -30,7 +30,10 @@ pub(super) struct Entry {
 /// The names that go beside the data, if all lines' names fit there, and those that go above.
 pub(super) fn split(entries: Vec<Entry>, body: &Rect) -> (Vec<Entry>, Vec<Entry>) {
     let (lines, others): (Vec<_>, Vec<_>) = entries.into_iter().partition(|e| e.swatch == Swatch::Line);
-    let fits = beside_width(&lines) <= 0.3 * body.width && lines.len() as f64 * ROW <= 0.75 * body.height;
+    let right = beside_width(&lines);
+    let fits = right <= 0.36 * body.width
+        && (right <= 10.0 || body.width - right >= 400.0)
+        && lines.len() as f64 * ROW <= 0.75 * body.height;
     if fits { (lines, others) } else { (Vec::new(), fit(others.into_iter().chain(lines).collect(), body)) }
 }
 

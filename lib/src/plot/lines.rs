@@ -1,7 +1,7 @@
 //! Line charts: curves, points, bands, reference lines, on linear or logarithmic axes.
 
 use super::chart::Chart;
-use super::number::{Number, collect};
+use super::number::Values;
 use super::series::{Form, Series};
 use super::{Figure, Kind};
 
@@ -25,36 +25,26 @@ impl Figure {
     }
 
     /// A curve through the points (`xs`, `ys`), which must be equally many.
-    pub fn line(
-        self,
-        name: impl Into<String>,
-        xs: impl IntoIterator<Item = impl Number>,
-        ys: impl IntoIterator<Item = impl Number>,
-    ) -> Self {
-        self.series("line", name.into(), collect(xs), collect(ys), Form::Curve)
+    pub fn line(self, name: impl Into<String>, xs: impl Values, ys: impl Values) -> Self {
+        self.series("line", name.into(), xs.values(), ys.values(), Form::Curve)
     }
 
     /// Points at (`xs`, `ys`), which must be equally many; the same name as a line gives the same colour.
-    pub fn points(
-        self,
-        name: impl Into<String>,
-        xs: impl IntoIterator<Item = impl Number>,
-        ys: impl IntoIterator<Item = impl Number>,
-    ) -> Self {
-        self.series("points", name.into(), collect(xs), collect(ys), Form::Points)
+    pub fn points(self, name: impl Into<String>, xs: impl Values, ys: impl Values) -> Self {
+        self.series("points", name.into(), xs.values(), ys.values(), Form::Points)
     }
 
     /// A pale band from `low` to `high`, e.g. over seeds; the same name as a line gives the same colour.
     pub fn band(
         mut self,
         name: impl Into<String>,
-        xs: impl IntoIterator<Item = impl Number>,
-        low: impl IntoIterator<Item = impl Number>,
-        high: impl IntoIterator<Item = impl Number>,
+        xs: impl Values,
+        low: impl Values,
+        high: impl Values,
     ) -> Self {
-        let (name, low, high) = (name.into(), collect(low), collect(high));
+        let (name, low, high) = (name.into(), low.values(), high.values());
         self.same_length(&name, ("low values", low.len()), ("high values", high.len()));
-        self.series("band", name, collect(xs), low, Form::Band(high))
+        self.series("band", name, xs.values(), low, Form::Band(high))
     }
 
     fn series(mut self, method: &str, name: String, x: Vec<f64>, y: Vec<f64>, form: Form) -> Self {

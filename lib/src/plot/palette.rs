@@ -12,13 +12,19 @@ pub(super) struct Colour(pub u8, pub u8, pub u8);
 impl Colour {
     pub const WHITE: Self = Self(255, 255, 255);
     pub const BLACK: Self = Self(0, 0, 0);
-    pub const INK: Self = Self(0x22, 0x22, 0x22);
-    pub const GREY: Self = Self(0x5A, 0x5A, 0x5A);
-    pub const AXIS: Self = Self(0x9A, 0x9A, 0x9A);
-    pub const GRID: Self = Self(0xE6, 0xE6, 0xE6);
-    pub const GOLD: Self = Self(0xE6, 0x9F, 0x00);
+    pub const INK: Self = Self::hex(0x222222);
+    pub const GREY: Self = Self::hex(0x5A5A5A);
+    pub const AXIS: Self = Self::hex(0x9A9A9A);
+    pub const GRID: Self = Self::hex(0xE6E6E6);
+    pub const GOLD: Self = Self::hex(0xE69F00);
     /// Where no family is named: the curves of "train" and "validation" alone, the blocks of a diagram.
-    pub const MODEL: Self = Self(0x30, 0x47, 0x5E);
+    pub const MODEL: Self = Self::hex(0x30475E);
+
+    /// The colour 0xRRGGBB.
+    pub const fn hex(value: u32) -> Self {
+        let [_, red, green, blue] = value.to_be_bytes();
+        Self(red, green, blue)
+    }
 
     /// The colour `share` of the way to `other`; `share` from 0 to 1.
     pub fn mix(self, other: Colour, share: f64) -> Self {
@@ -85,16 +91,16 @@ pub(super) struct Style {
 }
 
 const FAMILIES: [(&[&str], Colour, Dash); 10] = [
-    (&["entropy floor", "floor"], Colour(0x44, 0x44, 0x44), DASHED),
-    (&["n-gram", "unigram", "bigram", "trigram"], Colour(0x70, 0x70, 0x70), DOTTED),
-    (&["rnn"], Colour(0xE6, 0x9F, 0x00), Dash::Solid),
-    (&["gru"], Colour(0xCC, 0x79, 0xA7), Dash::Solid),
-    (&["lstm"], Colour(0xD5, 0x5E, 0x00), Dash::Solid),
-    (&["seq2seq"], Colour(0x56, 0xB4, 0xE9), Dash::Solid),
-    (&["attention"], Colour(0x00, 0x9E, 0x73), Dash::Solid),
-    (&["transformer"], Colour(0x00, 0x72, 0xB2), Dash::Solid),
-    (&["gpt"], Colour(0x3B, 0x1F, 0x7A), Dash::Solid),
-    (&["bert"], Colour(0x6B, 0x0F, 0x2E), Dash::Solid),
+    (&["entropy floor", "floor"], Colour::hex(0x444444), DASHED),
+    (&["n-gram", "unigram", "bigram", "trigram"], Colour::hex(0x707070), DOTTED),
+    (&["rnn"], Colour::hex(0xE69F00), Dash::Solid),
+    (&["gru"], Colour::hex(0xCC79A7), Dash::Solid),
+    (&["lstm"], Colour::hex(0xD55E00), Dash::Solid),
+    (&["seq2seq"], Colour::hex(0x56B4E9), Dash::Solid),
+    (&["attention"], Colour::hex(0x009E73), Dash::Solid),
+    (&["transformer"], Colour::hex(0x0072B2), Dash::Solid),
+    (&["gpt"], Colour::hex(0x3B1F7A), Dash::Solid),
+    (&["bert"], Colour::hex(0x6B0F2E), Dash::Solid),
 ];
 
 /// The order of [`FAMILIES`] in which their colours go to names outside the families.
@@ -136,27 +142,17 @@ pub(super) fn level_style(name: &str) -> Style {
     Style { stroke: Stroke { colour, width: 1.5, dash }, full: colour }
 }
 
-/// As [`styles`], for areas: names that would look the same differ in paleness.
-pub(super) fn fills(names: &[&str]) -> Vec<Style> {
-    let mut styles = styles(names);
-    for index in 0..styles.len() {
-        let same = styles[..index].iter().filter(|s| s.full == styles[index].full).count();
-        let pale = [0.0, 0.5, 0.75][same.min(2)];
-        styles[index].stroke.colour = styles[index].full.mix(Colour::WHITE, pale);
-    }
-    styles
-}
-
 /// A style for each name: families keep theirs, others take the next free colour.
 ///
 /// Training is the pale, thin form of a colour, validation the full one. Names that would look the
-/// same differ in their dashes.
-pub(super) fn styles(names: &[&str]) -> Vec<Style> {
+/// same differ in their dashes; `areas`, which have none, in their paleness.
+pub(super) fn styles(names: &[&str], areas: bool) -> Vec<Style> {
     let families: Vec<_> = names.iter().map(|name| family(name)).collect();
     let mut styles: Vec<Style> = Vec::new();
     for (name, family) in names.iter().zip(&families) {
         let lower = name.to_lowercase();
-        let says = |words: &[&str]| lower.split(|c: char| !c.is_alphanumeric()).any(|w| words.contains(&w));
+        let words: Vec<&str> = lower.split(|c: char| !c.is_alphanumeric()).collect();
+        let says = |any: &[&str]| !areas && any.iter().any(|word| words.contains(word));
         let trains = says(&["train", "training"]);
         let (full, dash) = match family {
             Some(family) => *family,
@@ -170,10 +166,11 @@ pub(super) fn styles(names: &[&str]) -> Vec<Style> {
                 (free.into_iter().find(|c| !taken(c)).unwrap_or(free[styles.len() % 8]), Dash::Solid)
             }
         };
-        let (colour, width) = if trains { (full.mix(Colour::WHITE, 0.45), 1.4) } else { (full, 2.0) };
+        let same = styles.iter().filter(|style| areas && style.full == full).count();
+        let pale = if trains { 0.45 } else { [0.0, 0.5, 0.75][same.min(2)] };
+        let (colour, width) = (full.mix(Colour::WHITE, pale), if trains { 1.4 } else { 2.0 });
         let same = |dash: &Dash| styles.iter().any(|s| s.stroke.colour == colour && s.stroke.dash == *dash);
-        let tried = [dash, Dash::Solid, DASHED, DOTTED, LONG];
-        let dash = tried.into_iter().find(|dash| !same(dash)).unwrap_or(dash);
+        let dash = [dash, Dash::Solid, DASHED, DOTTED, LONG].into_iter().find(|d| !same(d)).unwrap_or(dash);
         styles.push(Style { stroke: Stroke { colour, width, dash }, full });
     }
     styles

@@ -1,7 +1,7 @@
 //! Power laws: straight lines on two logarithmic axes.
 
 use super::axis::alike;
-use super::number::{Number, collect};
+use super::number::Values;
 use super::series::{Form, Series};
 use super::{Figure, Kind};
 
@@ -38,11 +38,8 @@ impl PowerLaw {
 ///
 /// # Panics
 /// If `xs` and `ys` are not equally many.
-pub fn power_law(
-    xs: impl IntoIterator<Item = impl Number>,
-    ys: impl IntoIterator<Item = impl Number>,
-) -> PowerLaw {
-    let (xs, ys) = (collect(xs), collect(ys));
+pub fn power_law(xs: impl Values, ys: impl Values) -> PowerLaw {
+    let (xs, ys) = (xs.values(), ys.values());
     assert_eq!(xs.len(), ys.len(), "a power law needs as many x values as y values");
     let fits = |v: f64| v.is_finite() && v > 0.0;
     let points = xs.iter().zip(&ys).filter(|(x, y)| fits(**x) && fits(**y));

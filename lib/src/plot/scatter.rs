@@ -4,7 +4,7 @@ use super::axes::Axes;
 use super::canvas::{Align, Canvas};
 use super::font::{TEXT, visible};
 use super::geometry::{Point, Rect};
-use super::number::{Number, collect};
+use super::number::Values;
 use super::palette::Colour;
 use super::{Figure, Kind};
 
@@ -37,11 +37,11 @@ impl Figure {
     /// Text beside the points (`xs`, `ys`), in a line or scatter chart; as many texts as points.
     pub fn texts(
         mut self,
-        xs: impl IntoIterator<Item = impl Number>,
-        ys: impl IntoIterator<Item = impl Number>,
+        xs: impl Values,
+        ys: impl Values,
         texts: impl IntoIterator<Item = impl AsRef<str>>,
     ) -> Self {
-        let (xs, ys) = (collect(xs), collect(ys));
+        let (xs, ys) = (xs.values(), ys.values());
         let texts: Vec<String> = texts.into_iter().map(visible).collect();
         self.same_length("texts", ("x values", xs.len()), ("y values", ys.len()));
         self.same_length("texts", ("points", xs.len()), ("texts", texts.len()));

@@ -162,7 +162,7 @@ impl Series {
             // The value beyond the tip of its bar, on white that hides the grid.
             let tip = if *y < 0.0 { at(y - error) + 10.0 } else { at(y + error) - 10.0 };
             let behind = Rect::around((centre, tip), TEXT.width(&texts[index]), TEXT.size + 2.0);
-            if behind.width <= width + 6.0 && drawable(*y, options.log_y) {
+            if behind.width <= width - 1.0 && drawable(*y, options.log_y) {
                 canvas.fill(&behind, Colour::WHITE, 0.8);
                 canvas.text((centre, tip), Align::Centre, TEXT, Colour::INK, &texts[index]);
             }

@@ -21,8 +21,8 @@ const BAND: f64 = 10.0;
 const STEM: f64 = 14.0;
 /// The widest text; longer ones wrap.
 const WIDEST: f64 = 130.0;
-/// More levels of flags than this on one side overlap.
-const LEVELS: usize = 12;
+/// How many heights are tried on each side of the band before flags overlap.
+const LEVELS: usize = 60;
 
 /// An event in its place; heights are measured from the middle of the band, negative above it.
 struct Flag<'a> {
@@ -79,17 +79,19 @@ impl Timeline {
             let lines = TEXT.wrap(&format!("{} {name}", year.floor()), WIDEST, 3);
             let wide = lines.iter().map(|line| TEXT.width(line)).fold(0.0, f64::max);
             let (x, high) = (axis.share(*year) * width, lines.len() as f64 * TEXT.line_height());
-            let left = if x + 5.0 + wide <= width { x + 5.0 } else { (x - 5.0 - wide).max(0.0) };
+            // Text to the left of its stem leaves the years that follow free.
+            let left = if x - 5.0 - wide >= 0.0 { x - 5.0 - wide } else { x + 5.0 };
             let place = |try_index: usize| {
-                // Three lines and a gap are one level.
-                let level = BAND + STEM + (try_index / 2) as f64 * (3.0 * TEXT.line_height() + 4.0);
+                let level = BAND + STEM + (try_index / 2) as f64 * TEXT.line_height() / 2.0;
                 let above = (try_index + index).is_multiple_of(2);
                 let top = if above { -level - high } else { level };
                 let stem = if above { top } else { 0.0 };
-                (Rect::new(left, top, wide, high), Rect::new(x - 1.0, stem, 2.0, level + high))
+                let text = Rect::new(left, top, wide, high);
+                (text, Rect::new(x - 1.0, stem, 2.0, level + high))
             };
             let free = |(text, stem): &(Rect, Rect)| {
-                let covers = |f: &Flag| [&f.text, &f.stem].map(|r| r.overlap(text)).iter().sum::<f64>() > 0.0;
+                let air = text.shrink(-2.0, -5.0, -2.0, -5.0);
+                let covers = |f: &Flag| f.text.overlap(&air) + f.stem.overlap(&air) > 0.0;
                 !flags.iter().any(|f| covers(f) || f.text.overlap(stem) > 0.0)
             };
             let (text, stem) = (0..2 * LEVELS).map(place).find(free).unwrap_or(place(2 * LEVELS - 1));
@@ -135,8 +137,11 @@ impl Timeline {
             canvas.circle((body.left + flag.stem.centre().0, middle + dot), 3.5, colour(flag.name));
             for (row, line) in flag.lines.iter().enumerate() {
                 let y = middle + flag.text.top * squeeze + (row as f64 + 0.5) * TEXT.line_height();
-                let at = (body.left + flag.text.left, y);
-                canvas.text(at, Align::Left, TEXT, colour(flag.name).for_text(), line);
+                let (edge, align) = match flag.text.left < flag.stem.left {
+                    true => (flag.text.right(), Align::Right),
+                    false => (flag.text.left, Align::Left),
+                };
+                canvas.text((body.left + edge, y), align, TEXT, colour(flag.name).for_text(), line);
             }
         }
     }
