@@ -21,13 +21,13 @@ pub use runtime::{budget, claim, device, quick, seed};
 pub mod prelude {
     pub use crate::check;
     pub use crate::data::{Batch, Split, TextDataset};
-    pub use crate::decode::{Sampling, generate};
+    pub use crate::decode::{BeamSearch, Hypothesis, Sampling, beam_search, generate};
     pub use crate::grammar::Grammar;
-    pub use crate::metrics::{accuracy, bits, perplexity};
+    pub use crate::metrics::{self, accuracy, bits, bits_per_byte, perplexity};
     pub use crate::models::{CharRnn, CharRnnConfig, RnnWeights};
     pub use crate::ngram::NGram;
     pub use crate::plot::{self, Figure};
-    pub use crate::tokenizers::{CharTokenizer, Tokenizer};
+    pub use crate::tokenizers::{Bpe, CharTokenizer, Pretrained, Tokenizer, WordPiece, WordTokenizer};
     pub use crate::train::{AdamW, History, TrainConfig, Trainer, clip_grad_norm, evaluate};
     pub use crate::{Error, Result, budget, claim, device, ndarray, quick, rand, rand_chacha, seed, tch};
     pub use tch::nn::{self, Module};
