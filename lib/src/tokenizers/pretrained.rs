@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use ::tokenizers::Tokenizer as Library;
+use ::tokenizers::models::unigram::{Unigram, UnigramTrainer};
+use ::tokenizers::pre_tokenizers::metaspace::Metaspace;
+use ::tokenizers::{AddedToken, Tokenizer as Library, models::TrainerWrapper};
 
 use super::{OUTSIDE, Tokenizer};
 use crate::error::{Error, Result};
@@ -29,17 +31,36 @@ impl Pretrained {
         let library = Library::from_bytes(bytes).map_err(|error| {
             Error::input(format!("{}: no tokenizer in this file: {error}; download it again", path.display()))
         })?;
-        Self::new(library)
+        Ok(Self::new(library))
     }
 
-    /// A tokenizer that was built or trained with the `tokenizers` crate.
+    /// Learns a Unigram vocabulary (Kudo 2018) as SentencePiece does, with spaces written `▁`: it begins with
+    /// many pieces and drops those that the text's likelihood misses least.
     ///
     /// # Errors
-    /// If the crate refuses to switch off truncation.
-    pub fn new(mut library: Library) -> Result<Self> {
-        library.with_truncation(None).map_err(|error| Error::input(format!("tokenizer: {error}")))?;
+    /// If the text has more different characters than `vocab_size`, or too little to learn from.
+    pub fn unigram(text: &str, vocab_size: i64) -> Result<Self> {
+        let mut library = Library::new(Unigram::default());
+        library.with_pre_tokenizer(Some(Metaspace::default()));
+        library.with_decoder(Some(Metaspace::default()));
+        let mut trainer = UnigramTrainer::default();
+        trainer.vocab_size = u32::try_from(vocab_size).unwrap_or(0);
+        trainer.show_progress = false;
+        trainer.unk_token = Some("<unk>".into());
+        trainer.special_tokens = vec![AddedToken::from("<unk>", true)];
+        library.train(&mut TrainerWrapper::from(trainer), text.lines()).map_err(|error| {
+            Error::input(format!(
+                "no Unigram vocabulary of {vocab_size} from this text: {error}; give more text, or a vocab_size \
+                 above its number of different characters"
+            ))
+        })?;
+        Ok(Self::new(library))
+    }
+
+    fn new(mut library: Library) -> Self {
+        library.with_truncation(None).expect("no truncation fits every tokenizer");
         library.with_padding(None);
-        Ok(Self { library })
+        Self { library }
     }
 
     /// The ids of a text or of a pair of texts as the model was trained on them, with special tokens such as
