@@ -20,7 +20,6 @@ const UNKNOWN: &str = "<unk>";
 pub struct WordTokenizer {
     words: Vec<String>,
     ids: HashMap<String, i64>,
-    special: usize,
 }
 
 impl WordTokenizer {
@@ -39,7 +38,7 @@ impl WordTokenizer {
         let mut ranked: Vec<(&str, usize)> = counts.into_iter().collect();
         ranked.sort_unstable_by_key(|&(word, count)| (Reverse(count), word));
         ranked.truncate(usize::try_from(vocab_size - 1).unwrap_or(0));
-        let mut tokenizer = Self { words: Vec::new(), ids: HashMap::new(), special: 0 };
+        let mut tokenizer = Self { words: Vec::new(), ids: HashMap::new() };
         std::iter::once(UNKNOWN)
             .chain(ranked.into_iter().map(|(word, _)| word))
             .for_each(|w| tokenizer.add(w));
@@ -50,7 +49,6 @@ impl WordTokenizer {
     /// encodes to them: `<` and `pad` are tokens of their own there.
     pub fn with_special(mut self, tokens: &[&str]) -> Self {
         tokens.iter().for_each(|token| self.add(token));
-        self.special += tokens.len();
         self
     }
 
