@@ -1,6 +1,7 @@
 //! Models, training, decoding, metrics, plots and checks of a course from RNN to GPT and BERT.
 #![deny(missing_docs)]
 
+pub mod bilingual;
 pub mod check;
 pub mod data;
 pub mod decode;
@@ -19,8 +20,9 @@ pub use runtime::{budget, claim, device, quick, seed};
 
 /// What a notebook needs in scope: `use llm_course::prelude::*;`.
 pub mod prelude {
+    pub use crate::bilingual::{Alignment, BilingualGrammar, Pair};
     pub use crate::check;
-    pub use crate::data::{Batch, Split, TextDataset};
+    pub use crate::data::{Batch, PairDataset, ReviewBatches, ReviewDataset, Split, TextDataset};
     pub use crate::decode::{Sampling, generate};
     pub use crate::grammar::Grammar;
     pub use crate::metrics::{accuracy, bits, perplexity};
