@@ -7,6 +7,7 @@ pub mod data;
 pub mod decode;
 pub mod error;
 pub mod grammar;
+pub mod layers;
 pub mod metrics;
 pub mod models;
 pub mod ngram;
@@ -22,11 +23,14 @@ pub use runtime::{budget, claim, device, quick, seed};
 pub mod prelude {
     pub use crate::bilingual::{Alignment, BilingualGrammar, Pair};
     pub use crate::check;
-    pub use crate::data::{Batch, PairDataset, ReviewBatches, ReviewDataset, Split, TextDataset};
+    pub use crate::data::{Batch, IGNORE, PairDataset, ReviewBatches, ReviewDataset, Split, TextDataset};
     pub use crate::decode::{Sampling, generate};
     pub use crate::grammar::Grammar;
+    pub use crate::layers::Score;
     pub use crate::metrics::{accuracy, bits, perplexity};
-    pub use crate::models::{CharRnn, CharRnnConfig, RnnWeights};
+    pub use crate::models::{
+        CellKind, CharLm, CharLmConfig, RnnWeights, Seq2Seq, Seq2SeqConfig, TeacherForcing,
+    };
     pub use crate::ngram::NGram;
     pub use crate::plot::{self, Figure};
     pub use crate::tokenizers::{CharTokenizer, Tokenizer};

@@ -14,7 +14,7 @@ use crate::tokenizers::{CharTokenizer, Tokenizer};
 pub use self::pairs::{BOS, EOS, PAD, PairBatch, PairBatches, PairDataset, UNK};
 pub use self::reviews::{Review, ReviewBatch, ReviewBatches, ReviewDataset};
 
-/// Where a target is this id there is nothing to predict: losses leave it out, as libtorch's does.
+/// The target where there is nothing to predict, such as padding: losses leave it out.
 pub const IGNORE: i64 = -100;
 
 /// The two parts of a data set: models learn from one and are judged on the other.

@@ -1,5 +1,22 @@
 //! The models of the course, one file each.
 
-mod char_rnn;
+mod char_lm;
+mod decoded;
+mod gru;
+mod lstm;
+mod recurrent;
+mod recurrent_state;
+mod recurrent_weights;
+mod rnn;
+mod scheduled_sampling;
+mod seq2seq;
 
-pub use char_rnn::{CharRnn, CharRnnConfig, RnnWeights, rnn_step};
+pub use char_lm::{CharLm, CharLmConfig};
+pub use decoded::{Decoded, DecoderState, Translation};
+pub use gru::{GruGates, GruWeights, gru_gates, gru_step};
+pub use lstm::{LstmGates, LstmWeights, lstm_gates, lstm_step};
+pub use recurrent::{CellKind, Recurrent, RecurrentConfig};
+pub use recurrent_state::RecurrentState;
+pub use rnn::{RnnWeights, rnn_step};
+pub use scheduled_sampling::TeacherForcing;
+pub use seq2seq::{Seq2Seq, Seq2SeqConfig};
