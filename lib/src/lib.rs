@@ -12,6 +12,7 @@ pub mod metrics;
 pub mod models;
 pub mod ngram;
 pub mod plot;
+pub mod pretrained;
 mod runtime;
 pub mod tokenizers;
 pub mod train;

@@ -1,5 +1,8 @@
 //! Text, sentence pairs and reviews as batches of ids.
 
+mod corruption;
+mod masked;
+mod masked_batches;
 mod pairs;
 mod reviews;
 
@@ -13,6 +16,9 @@ use crate::tokenizers::{CharTokenizer, Tokenizer};
 
 pub use self::pairs::{BOS, EOS, PAD, PairBatch, PairBatches, PairDataset, UNK};
 pub use self::reviews::{Review, ReviewBatch, ReviewBatches, ReviewDataset};
+pub use self::corruption::{Corruption, SpecialIds};
+pub use self::masked::MaskedDataset;
+pub use self::masked_batches::{MaskedBatch, MaskedBatches};
 
 /// The target where there is nothing to predict, such as padding: losses leave it out.
 pub const IGNORE: i64 = -100;
