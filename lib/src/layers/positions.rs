@@ -56,8 +56,17 @@ impl Rotary {
     }
 
     /// Turns `x` `[batch, head, time, d_head]`, whose first position is `offset`.
+    ///
+    /// # Panics
+    /// If there are more positions than the tables have.
     pub fn rotate(&self, x: &Tensor, offset: i64) -> Tensor {
         let (time, half) = (x.size()[2], x.size()[3] / 2);
+        let positions = self.cos.size()[0];
+        assert!(
+            offset + time <= positions,
+            "{} positions do not fit into the {positions} of the rotary tables: make them longer",
+            offset + time
+        );
         let table = |angles: &Tensor| angles.narrow(0, offset, time).to_kind(x.kind()); // [time, d_head/2]
         let (cos, sin) = (table(&self.cos), table(&self.sin));
         let (a, b) = (x.narrow(-1, 0, half), x.narrow(-1, half, half));
