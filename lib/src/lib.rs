@@ -35,7 +35,9 @@ pub mod prelude {
     pub use crate::ngram::NGram;
     pub use crate::plot::{self, Figure};
     pub use crate::tokenizers::{CharTokenizer, Tokenizer};
-    pub use crate::train::{AdamW, History, TrainConfig, Trainer, clip_grad_norm, evaluate};
+    pub use crate::train::{
+        AdamW, Checkpoint, History, Precision, TrainConfig, Trainer, clip_grad_norm, evaluate,
+    };
     pub use crate::{Error, Result, budget, claim, device, ndarray, quick, rand, rand_chacha, seed, tch};
     pub use tch::nn::{self, Module};
     pub use tch::{Device, IndexOp, Kind, Tensor, no_grad};

@@ -195,6 +195,14 @@ impl Streams {
         Self { ids: self.ids.to_device(device), ..self }
     }
 
+    /// Goes on with batch number `number`, counted from 0, as if those before had been taken: to continue an
+    /// interrupted training. Call it after [`endless`](Self::endless).
+    pub fn skip_to(self, number: i64) -> Self {
+        let batches = self.batches();
+        let number = if self.endless { number % batches } else { number.min(batches) };
+        Self { position: number * self.time, ..self }
+    }
+
     /// Batches in one walk through the text.
     pub fn batches(&self) -> i64 {
         (self.ids.size()[1] - 1) / self.time
