@@ -1,32 +1,10 @@
 //! Bar charts: groups of bars, error bars, the value over each bar.
 
-use super::axis::{Axis, alike};
-use super::canvas::{Align, Canvas, Stroke};
+use super::chart::Chart;
 use super::font::visible;
-use super::frame::{self, Axes, Options, TICK, drawable, extent};
-use super::geometry::{Point, Rect};
-use super::legend::{self, EndLabel, Entry, Swatch};
-use super::number::{Number, collect};
-use super::palette::{Colour, Style, family_colour, fills, level_styles};
+use super::number::Values;
+use super::series::{Form, Series};
 use super::{Figure, Kind};
-
-#[derive(Clone, Debug)]
-pub(super) struct BarChart {
-    categories: Vec<String>,
-    groups: Vec<Group>,
-}
-
-/// One bar for each category.
-#[derive(Clone, Debug)]
-struct Group {
-    name: String,
-    values: Vec<f64>,
-    /// Half the length of each error bar; empty without.
-    errors: Vec<f64>,
-}
-
-/// The most lines that the name of a category takes.
-const NAME_LINES: usize = 3;
 
 impl Figure {
     /// A bar chart with one place for each category.
@@ -45,38 +23,39 @@ impl Figure {
     /// # assert!(figure.png().is_ok());
     /// ```
     pub fn bars(title: impl Into<String>, categories: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
-        let categories = categories.into_iter().map(|name| visible(name.as_ref())).collect();
-        Self::new(title, Kind::Bars(BarChart { categories, groups: Vec::new() }))
+        let categories = Some(categories.into_iter().map(visible).collect());
+        Self::new(title, Kind::Chart(Chart { categories, ..Chart::default() }))
     }
 
     /// A bar for each category; as many values as categories.
-    pub fn bar(self, name: impl Into<String>, values: impl IntoIterator<Item = impl Number>) -> Self {
-        self.group("bar", name.into(), collect(values), Vec::new())
+    pub fn bar(self, name: impl Into<String>, values: impl Values) -> Self {
+        self.add_bars("bar", name.into(), values.values(), Vec::new())
     }
 
     /// Bars with error bars that reach `errors` up and down, in the unit of the values.
     pub fn bar_with_errors(
         mut self,
         name: impl Into<String>,
-        values: impl IntoIterator<Item = impl Number>,
-        errors: impl IntoIterator<Item = impl Number>,
+        values: impl Values,
+        errors: impl Values,
     ) -> Self {
-        let (name, values, errors) = (name.into(), collect(values), collect(errors));
+        let (name, values, errors) = (name.into(), values.values(), errors.values());
         self.same_length(&name, ("values", values.len()), ("errors", errors.len()));
-        self.group("bar_with_errors", name, values, errors)
+        self.add_bars("bar_with_errors", name, values, errors)
     }
 
-    fn group(mut self, method: &str, name: String, values: Vec<f64>, errors: Vec<f64>) -> Self {
-        let Kind::Bars(chart) = &mut self.kind else {
-            self.misplaced(method, "Figure::bars");
-            return self;
+    fn add_bars(mut self, method: &str, name: String, y: Vec<f64>, errors: Vec<f64>) -> Self {
+        let Kind::Chart(Chart { categories: Some(names), series, .. }) = &mut self.kind else {
+            return self.misplaced(method, "Figure::bars");
         };
-        let (categories, count) = (chart.categories.len(), values.len());
-        chart.groups.push(Group { name: name.clone(), values, errors });
+        let (count, categories) = (y.len(), names.len());
+        let x = (0..count).map(|i| i as f64 + 0.5).collect();
+        series.push(Series { name: name.clone(), x, y, form: Form::Bars(errors) });
         self.same_length(&name, ("values", count), ("categories", categories));
         self
     }
 }
+<<<<<<< HEAD
 
 impl Group {
     /// Value and error of a category, if the value can be drawn.
@@ -284,3 +263,5 @@ fn draw_categories(canvas: &mut Canvas, axes: &Axes, lines: &[Vec<String>]) {
         }
     }
 }
+=======
+>>>>>>> 2bfa146

@@ -1,105 +1,61 @@
-//! What surrounds the data: title, notes, axes, grid and their labels.
+//! What surrounds a picture: title, notes, white margins.
 
-use super::axis::{Axis, short};
-use super::canvas::{Align, Canvas, Stroke};
-use super::font::Font;
-use super::geometry::{Point, Rect};
-use super::palette::{Colour, Dash, Style};
-use super::{Figure, legend};
-
-/// What the reader of the code said about axes; all kinds share it.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Options {
-    pub x_label: String,
-    pub y_label: String,
-    pub log_x: bool,
-    pub log_y: bool,
-    pub x_range: Option<(f64, f64)>,
-    pub y_range: Option<(f64, f64)>,
-    pub levels: Vec<(String, f64)>,
-    pub marks: Vec<(String, f64)>,
-}
-
-impl Options {
-    fn level_fits(&self, level: &(String, f64)) -> bool {
-        drawable(level.1, self.log_y)
-    }
-
-    fn mark_fits(&self, mark: &(String, f64)) -> bool {
-        drawable(mark.1, self.log_x)
-    }
-
-    /// The same without reference lines that cannot be drawn.
-    pub fn drawable(&self) -> Self {
-        let mut options = self.clone();
-        options.levels.retain(|level| self.level_fits(level));
-        options.marks.retain(|mark| self.mark_fits(mark));
-        options
-    }
-
-    fn notes(&self) -> Vec<String> {
-        let levels = self.levels.iter().filter(|level| !self.level_fits(level));
-        let marks = self.marks.iter().filter(|mark| !self.mark_fits(mark));
-        let note = |(name, value): &(String, f64)| format!("\"{name}\" at {} left out", short(*value));
-        levels.chain(marks).map(note).collect()
-    }
-}
+use super::Figure;
+use super::canvas::{Align, Canvas};
+use super::font::{Face, Font, TEXT};
+use super::geometry::Rect;
+use super::palette::Colour;
 
 /// White around a figure, in CSS pixels, so that it also stands on a dark page.
 pub(super) const MARGIN: f64 = 14.0;
-pub(super) const TICK: Font = Font::regular(12.0);
-pub(super) const LABEL: Font = Font::regular(12.5);
-const NOTE: Font = Font::regular(12.0);
 
-pub(super) fn title_font(width: f64) -> Font {
-    Font::bold(if width < 450.0 { 13.5 } else { 15.5 })
+fn title_font(width: f64) -> Font {
+    Font { face: Face::Bold, size: if width < 450.0 { 13.5 } else { 15.5 } }
 }
 
 /// The height of the title with the gap below it, in CSS pixels.
 pub(super) fn title_height(figure: &Figure, width: f64) -> f64 {
-    let font = title_font(width);
     let lines = title_lines(figure, width).len();
-    if lines == 0 { 0.0 } else { lines as f64 * font.line_height() + 8.0 }
+    if lines == 0 { 0.0 } else { lines as f64 * title_font(width).line_height() + 8.0 }
 }
 
 fn title_lines(figure: &Figure, width: f64) -> Vec<String> {
     // A small figure keeps room for its data.
-    let most = match figure.size {
-        Some((_, height)) if height < 220 => 2,
-        _ => 4,
-    };
+    let most = if figure.size.is_some_and(|(_, height)| height < 220) { 2 } else { 4 };
     title_font(width).balance(&figure.title, width - 2.0 * MARGIN, most)
 }
 
-pub(super) fn notes_height(figure: &Figure, width: f64) -> f64 {
-    let lines = note_lines(figure, width).len();
-    if lines == 0 { 0.0 } else { lines as f64 * NOTE.line_height() + 4.0 }
+fn note_lines(figure: &Figure, width: f64) -> Vec<String> {
+    TEXT.wrap(&figure.notes().join("; "), width - 2.0 * MARGIN, 3)
 }
 
-fn note_lines(figure: &Figure, width: f64) -> Vec<String> {
-    let mut notes = figure.kind.notes(&figure.options);
-    notes.extend(figure.options.notes());
-    NOTE.wrap_to(&notes.join("; "), width - 2.0 * MARGIN, 3)
+fn notes_height(figure: &Figure, width: f64) -> f64 {
+    let lines = note_lines(figure, width).len();
+    if lines == 0 { 0.0 } else { lines as f64 * TEXT.line_height() + 4.0 }
+}
+
+/// The height of a figure whose data takes `body`, in CSS pixels.
+pub(super) fn whole_height(figure: &Figure, width: u32, body: f64) -> u32 {
+    let outside = title_height(figure, width.into()) + notes_height(figure, width.into()) + 2.0 * MARGIN;
+    (body + outside).ceil().clamp(120.0, 4000.0) as u32
 }
 
 /// Draws title and notes and returns the room between them.
 pub(super) fn surround(canvas: &mut Canvas, figure: &Figure, area: Rect, title_height: f64) -> Rect {
     let font = title_font(area.width);
-    let lines = title_lines(figure, area.width);
-    let top = area.top + MARGIN;
-    for (index, line) in lines.iter().enumerate() {
-        let y = top + (index as f64 + 0.5) * font.line_height();
-        canvas.text((area.left + MARGIN, y), Align::Left, font, Colour::INK, line);
+    let body = area.shrink(MARGIN, MARGIN + title_height, MARGIN, MARGIN + notes_height(figure, area.width));
+    for (index, line) in title_lines(figure, area.width).iter().enumerate() {
+        let y = area.top + MARGIN + (index as f64 + 0.5) * font.line_height();
+        canvas.text((body.left, y), Align::Left, font, Colour::INK, line);
     }
-    let notes = notes_height(figure, area.width);
-    let body = area.shrink(MARGIN, MARGIN + title_height, MARGIN, MARGIN + notes);
     for (index, line) in note_lines(figure, area.width).iter().enumerate() {
-        let y = body.bottom() + 6.0 + (index as f64 + 0.5) * NOTE.line_height();
-        canvas.text((body.left, y), Align::Left, NOTE, Colour::GREY, line);
+        let y = body.bottom() + 6.0 + (index as f64 + 0.5) * TEXT.line_height();
+        canvas.text((body.left, y), Align::Left, TEXT, Colour::GREY, line);
     }
     body
 }
 
+<<<<<<< HEAD
 /// The rectangle of the data and its two axes.
 pub(super) struct Axes {
     pub rect: Rect,
@@ -272,4 +228,10 @@ pub(super) fn level_names(options: &Options) -> Vec<String> {
 pub(super) fn names_fit_beside(names: &[&str], body: &Rect) -> bool {
     let widest = names.iter().map(|name| legend::FONT.width(name)).fold(0.0, f64::max);
     widest <= 0.28 * body.width && names.len() as f64 * 17.0 <= 0.75 * body.height
+=======
+/// "3 points left out: not finite", if there are any.
+pub(super) fn count_note(count: usize, what: &str, why: &str) -> Option<String> {
+    let plural = if count == 1 { "" } else { "s" };
+    (count > 0).then(|| format!("{count} {what}{plural}{why}"))
+>>>>>>> 2bfa146
 }
