@@ -24,17 +24,20 @@ pub use runtime::{budget, claim, device, quick, seed};
 pub mod prelude {
     pub use crate::bilingual::{Alignment, BilingualGrammar, Pair};
     pub use crate::check;
-    pub use crate::data::{Batch, IGNORE, PairDataset, ReviewBatches, ReviewDataset, Split, TextDataset};
-    pub use crate::decode::{Sampling, generate};
+    pub use crate::data::{
+        Batch, Corruption, IGNORE, MaskedDataset, PairDataset, ReviewBatches, ReviewDataset, Split, TextDataset,
+    };
+    pub use crate::decode::{BeamSearch, Hypothesis, Sampling, beam_search, generate};
     pub use crate::grammar::Grammar;
     pub use crate::layers::Score;
-    pub use crate::metrics::{accuracy, bits, perplexity};
+    pub use crate::metrics::{self, accuracy, bits, bits_per_byte, perplexity};
     pub use crate::models::{
-        CellKind, CharLm, CharLmConfig, RnnWeights, Seq2Seq, Seq2SeqConfig, TeacherForcing,
+        Bert, BertConfig, CellKind, CharLm, CharLmConfig, Gpt, GptConfig, RnnWeights, Seq2Seq, Seq2SeqConfig,
+        TeacherForcing, Transformer, TransformerConfig,
     };
     pub use crate::ngram::NGram;
     pub use crate::plot::{self, Figure};
-    pub use crate::tokenizers::{CharTokenizer, Tokenizer};
+    pub use crate::tokenizers::{Bpe, CharTokenizer, Pretrained, Tokenizer, WordPiece, WordTokenizer};
     pub use crate::train::{
         AdamW, Checkpoint, History, Precision, TrainConfig, Trainer, clip_grad_norm, evaluate,
     };

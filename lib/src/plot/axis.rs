@@ -38,18 +38,10 @@ impl Axis {
     /// positive.
     pub fn log(low: f64, high: f64, air: f64, wanted: f64) -> Self {
         let (low, high) = if high > low { (low, high) } else { (low / 2.0, high * 2.0) };
-<<<<<<< HEAD
-        let (low, high) = (low.clamp(1e-300, 1e299), high.clamp(1e-299, 1e300)); // powers of ten stay finite
-        let inside = |v: f64| v >= low * (1.0 - 1e-9) && v <= high * (1.0 + 1e-9);
-        let (first, last) = (low.log10().floor() as i32, high.log10().ceil() as i32);
-        let every = (((high.log10() - low.log10()) / wanted.max(1.0)).ceil() as i32).max(1);
-        let decades = (first..=last).filter(|power| inside(10f64.powi(*power))).count();
-=======
         let air = 10f64.powf(air * (high.log10() - low.log10()));
         let (low, high) = ((low / air).max(1e-307), (high * air).min(1e307));
         let decades = high.log10() - low.log10();
         let every = ((decades / wanted.max(1.0)).ceil() as i32).max(1);
->>>>>>> 2bfa146
         let named: &[i32] = match decades {
             ..0.8 => &[1, 2, 3, 4, 5, 6, 7, 8, 9],
             ..1.7 if wanted > 3.0 => &[1, 2, 5],
@@ -87,16 +79,9 @@ impl Axis {
 
     /// Where `value` lies: 0 at the low end, 1 at the high end.
     pub fn share(&self, value: f64) -> f64 {
-<<<<<<< HEAD
-        if self.log {
-            (value.ln() - self.low.ln()) / (self.high.ln() - self.low.ln())
-        } else {
-            (value - self.low) / (self.high - self.low)
-=======
         match self.log {
             true => (value.ln() - self.low.ln()) / (self.high.ln() - self.low.ln()),
             false => (value - self.low) / (self.high - self.low),
->>>>>>> 2bfa146
         }
     }
 

@@ -56,24 +56,6 @@ impl Colour {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Dash {
     Solid,
-<<<<<<< HEAD
-    Dashed,
-    Dotted,
-    Alternating,
-}
-
-impl Dash {
-    const ALL: [Self; 4] = [Self::Solid, Self::Dashed, Self::Dotted, Self::Alternating];
-
-    /// Ink and gap in turn, in CSS pixels.
-    pub fn pattern(self) -> &'static [f64] {
-        match self {
-            Self::Solid => &[],
-            Self::Dashed => &[7.0, 4.0],
-            Self::Dotted => &[2.0, 2.5],
-            Self::Alternating => &[8.0, 3.0, 2.0, 3.0],
-        }
-=======
     /// Ink and gap in turn, in CSS pixels.
     Every(f64, f64),
 }
@@ -97,7 +79,6 @@ impl Stroke {
 
     pub fn dashed(colour: Colour, width: f64) -> Self {
         Self { colour, width, dash: DASHED }
->>>>>>> 2bfa146
     }
 }
 
@@ -155,35 +136,10 @@ pub(super) fn family(name: &str) -> Option<(Colour, Dash)> {
 }
 
 /// Reference lines are grey or in the colour of their family, and never solid.
-<<<<<<< HEAD
-pub(super) fn level_styles(levels: &[(String, f64)]) -> Vec<Style> {
-    let style = |(name, _): &(String, f64)| {
-        let (colour, dash) = family(name).unwrap_or((Colour::GREY, Dash::Alternating));
-        let dash = if dash == Dash::Solid { Dash::Dashed } else { dash };
-        Style { colour, full: colour, dash, width: 1.5 }
-    };
-    levels.iter().map(style).collect()
-}
-
-/// As [`styles`], for areas: names that would look the same differ in paleness.
-pub(super) fn fills(names: &[&str]) -> Vec<Style> {
-    let mut styles = styles(names);
-    for index in 0..styles.len() {
-        let same = styles[..index].iter().filter(|s| s.full == styles[index].full).count();
-        let pale = [0.0, 0.5, 0.75][same.min(2)];
-        styles[index].colour = styles[index].full.mix(Colour::WHITE, pale);
-    }
-    styles
-}
-
-fn says(name: &str, words: &[&str]) -> bool {
-    name.to_lowercase().split(|c: char| !c.is_alphanumeric()).any(|word| words.contains(&word))
-=======
 pub(super) fn level_style(name: &str) -> Style {
     let (colour, dash) = family(name).unwrap_or((Colour::GREY, LONG));
     let dash = if dash == Dash::Solid { DASHED } else { dash };
     Style { stroke: Stroke { colour, width: 1.5, dash }, full: colour }
->>>>>>> 2bfa146
 }
 
 /// A style for each name: families keep theirs, others take the next free colour.
