@@ -1,6 +1,7 @@
 //! Every kind of figure becomes a PNG of the stated size with the right ink in it, whatever the data.
 
-use llm_course::plot::{self, Figure, family_colour};
+use llm_course::plot::{self, Figure, Unit, family_colour, power_law};
+use llm_course::train::History;
 use llm_course::{Error, Result};
 
 /// A decoded image: width, height and one colour a pixel.
@@ -86,6 +87,50 @@ fn surprise() -> Figure {
         .scale_label("bits")
 }
 
+fn history() -> History {
+    let mut history = History::new("LSTM");
+    let loss = |step: f64| 0.7 + 2.0 * (-step / 100.0).exp();
+    history.train = (0..400).map(|step| loss(f64::from(step)) - 0.05).collect();
+    history.steps = (1..=20).map(|validation| 20 * validation).collect();
+    history.validation = history.steps.iter().map(|step| loss(*step as f64)).collect();
+    history
+}
+
+fn scaling() -> Figure {
+    let sizes = [1e4, 1e5, 1e6, 1e7];
+    Figure::lines("A power law is straight")
+        .points("GPT", sizes, sizes.map(|size: f64| 6.0 * size.powf(-0.2)))
+        .fit_power("GPT")
+}
+
+const EVENTS: [(i32, &str); 12] = [
+    (1990, "RNN (Elman)"),
+    (1997, "LSTM (Hochreiter and Schmidhuber)"),
+    (2014, "GRU (Cho)"),
+    (2014, "seq2seq (Sutskever)"),
+    (2014, "attention (Bahdanau)"),
+    (2015, "byte-pair encoding (Sennrich)"),
+    (2017, "transformer (Vaswani)"),
+    (2018, "GPT (Radford)"),
+    (2018, "BERT (Devlin)"),
+    (2019, "GPT-2 (Radford)"),
+    (2020, "GPT-3 (Brown)"),
+    (2022, "instructions (Ouyang)"),
+];
+
+fn timeline() -> Figure {
+    let start = Figure::timeline("Half of the path in four years");
+    EVENTS.into_iter().fold(start, |figure, (year, name)| figure.event(year, name))
+}
+
+fn unrolled() -> Figure {
+    let start = Figure::diagram("One cell at every step").group((1, 0), (1, 2), "RNN");
+    let figure = (0..3).fold(start, |figure, t| {
+        figure.symbol((2, t), format!("x{t}")).block((1, t), "cell").arrow([(2, t), (1, t)], "W")
+    });
+    figure.arrow([(1, 0), (1, 1)], "h").arrow([(1, 1), (1, 2)], "h").wide_block(0, (0, 2), "LSTM head")
+}
+
 fn all_kinds() -> Vec<(&'static str, Figure)> {
     let ladder = Figure::bars("Each rung buys less", ["5-gram", "RNN", "LSTM", "transformer"])
         .bar_with_errors("bits per byte", [1.6, 1.4, 1.2, 1.1], [0.0, 0.03, 0.02, 0.02])
@@ -105,6 +150,10 @@ fn all_kinds() -> Vec<(&'static str, Figure)> {
         ("ribbons", gates),
         ("scatter", meanings),
         ("histogram", lengths),
+        ("learning curve", Figure::learning_curve(&history(), Some(0.93), [("5-gram", 1.6)], Unit::Bits)),
+        ("power law", scaling()),
+        ("timeline", timeline()),
+        ("diagram", unrolled()),
     ]
 }
 
@@ -191,6 +240,21 @@ fn values_that_cannot_be_drawn_are_left_out_and_counted() {
     assert!(svg.contains("1 bar left out: not finite") && svg.contains("at NaN left out"));
     let svg = Figure::heatmap("Holes", [[f64::NAN, 1.0]]).svg().unwrap();
     assert!(svg.contains("1 grey cell: not finite"));
+    let svg = Figure::ribbons("Holes", "ab").ribbon("gate", [f64::NAN, f64::INFINITY]).svg().unwrap();
+    assert!(svg.contains("2 grey values: not finite"));
+    let svg = Figure::histogram("Holes").samples("a", [1.0, f64::NAN]).svg().unwrap();
+    assert!(svg.contains("1 value left out: not finite"));
+    let svg = scaling().points("LSTM", [1.0, 0.0, f64::NAN], [1.0; 3]).fit_power("LSTM").svg().unwrap();
+    assert!(svg.contains("1 point left out: not finite; 1 point left out: 0 or negative on a log axis"));
+    let svg = timeline().event(f64::NAN, "never").svg().unwrap();
+    assert!(svg.contains("1 event left out: the year is not finite") && !svg.contains("never"));
+    let svg = unrolled().block((f64::NAN, 0.0), "nowhere").svg().unwrap();
+    assert!(svg.contains("1 part left out: the place is not finite") && !svg.contains("nowhere"));
+    let mut holes = history();
+    holes.validation[3] = f64::NAN;
+    let svg =
+        Figure::learning_curve(&holes, Some(f64::NAN), [("chance", f64::NAN)], Unit::Nats).svg().unwrap();
+    assert!(svg.contains("1 point left out: not finite") && svg.contains("at NaN left out"));
     assert!(Figure::lines("Nothing").svg().unwrap().contains("no data"));
 }
 
@@ -199,6 +263,8 @@ fn degenerate_data_still_gives_a_picture() {
     let none = Vec::<f64>::new;
     let line = |ys: Vec<f64>| Figure::lines("Line").line("RNN", 0..ys.len(), ys);
     let long = "an endless name ".repeat(40);
+    let mut constant = History::new("GPT");
+    (constant.train, constant.steps, constant.validation) = (vec![1.0], vec![1], vec![1.0]);
     let mut figures = vec![
         Figure::lines(""),
         Figure::lines("").line("", none(), none()),
@@ -233,6 +299,25 @@ fn degenerate_data_still_gives_a_picture() {
         Figure::histogram("").samples("a", none()),
         Figure::histogram("").samples("a", [5.0; 9]).log_y(),
         Figure::histogram("").samples("a", [f64::NAN, f64::MAX, f64::MIN]).bins(500),
+        Figure::histogram("Two").samples("a", [1]).samples("b", [1.5, f64::NAN]).size(150, 150),
+        Figure::bars("", ["a"]).bar_with_errors("b", [1.0], [f64::NAN]),
+        Figure::bars("", ["a", "b"]).bar_with_errors("b", [2, 2], [5, 0]).log_y(),
+        Figure::learning_curve(&History::new(""), None, [("", 1)], Unit::Nats),
+        Figure::learning_curve(&constant, Some(1.0), [("5-gram", 1.0)], Unit::Nats),
+        Figure::lines("None").points("a", none(), none()).fit_power("a"),
+        Figure::lines("One").points("a", [5], [5]).fit_power("a"),
+        Figure::lines("Two").points("a", [5, 7], [5, 5]).fit_power("a"),
+        Figure::lines("Column").points("a", [5; 9], 1..10).fit_power("a").size(150, 150),
+        Figure::timeline(""),
+        Figure::timeline("One").event(1990, long.clone()),
+        Figure::timeline("Same").event(1990, "").event(1990, "a").event(1990, "a").size(150, 150),
+        (0..200).fold(Figure::timeline("Many"), |f, i| f.event(1990.0 + f64::from(i) / 100.0, "event")),
+        Figure::timeline("Far").event(f64::MAX, "end").event(-1e9, "start").event(f64::NAN, "never"),
+        Figure::diagram(""),
+        Figure::diagram("One").block((0, 0), long.clone()),
+        Figure::diagram("Same place").block((1, 1), "").symbol((1, 1), "a").arrow([(1, 1), (1, 1)], "self"),
+        Figure::diagram("Bare").arrow([(0, 0)], "point").arrow(Vec::<(i32, i32)>::new(), "none"),
+        Figure::diagram("Far").block((1e9, -1e9), "+").group((0, 0), (-1, -1), long.clone()).size(150, 150),
     ];
     figures.push(plot::grid(3, figures.clone()));
     for (index, figure) in figures.iter().enumerate() {
@@ -258,6 +343,9 @@ fn mistakes_are_reported_with_advice() {
     assert!(message(Figure::heat_text("", "cat", [1, 2])).contains("3 characters"));
     assert!(message(curves().y_range(2, 1)).contains("the smaller one first"));
     assert!(message(curves().size(5, 5)).contains("150 to 4000"));
+    assert!(message(curves().fit_power("GRU")).contains("nothing is called \"GRU\""));
+    assert!(message(curves().event(1990, "RNN")).contains("begin with `Figure::timeline`"));
+    assert!(message(curves().block((0, 0), "RNN")).contains("begin with `Figure::diagram`"));
     assert!(message(plot::grid(0, [curves()])).contains("0 columns"));
     assert!(message(plot::row([])).contains("at least one"));
     uneven.evcxr_display(); // prints the message, does not panic
@@ -290,4 +378,122 @@ fn tokens_show_their_blanks() {
 fn figures_can_be_kept_between_cells() {
     fn keepable<T: Clone + Send + Sync + 'static>(_: &T) {}
     keepable(&curves());
+}
+
+#[test]
+fn gold_marks_outline_their_cells() {
+    let gold = [230, 159, 0];
+    let map = Figure::heatmap("Plain", [[0.1, 0.9], [0.9, 0.1]]).size(400, 300);
+    assert_eq!(Image::of(&map).count(gold), 0);
+    let marked =
+        |cells: &[(usize, usize)]| Image::of(&map.clone().mark_cells("", cells.to_vec())).count(gold);
+    let (one, two) = (marked(&[(0, 1)]), marked(&[(0, 1), (1, 0)]));
+    assert!(one > 500, "{one} gold pixels around a cell of 88 × 88");
+    assert!(two.abs_diff(2 * one) < one / 20, "two cells have twice the outline: {one} and {two}");
+}
+
+/// Anscombe's first data set (The American Statistician 27, 1973) on logarithmic axes; R's `lm` gives the
+/// slope 0.5001 with standard error 0.1179 and the intercept 3.0001.
+#[test]
+fn power_laws_equal_the_published_regression() {
+    let x = [10.0, 8.0, 13.0, 9.0, 11.0, 14.0, 6.0, 4.0, 12.0, 7.0, 5.0];
+    let y = [8.04, 6.95, 7.58, 8.81, 8.33, 9.96, 7.24, 4.26, 10.84, 4.82, 5.68];
+    let law = power_law(x.map(f64::exp), y.map(f64::exp));
+    assert!((law.exponent - 0.5001).abs() < 5e-5, "{law:?}");
+    assert!((law.error - 0.1179).abs() < 5e-5, "{law:?}");
+    assert!((law.factor.ln() - 3.0001).abs() < 5e-5, "{law:?}");
+}
+
+#[test]
+fn power_laws_leave_out_what_has_no_logarithm() {
+    let law = power_law([1.0, 4.0, 16.0, 0.0, -1.0, f64::NAN], [8.0, 4.0, 2.0, 5.0, 5.0, 5.0]);
+    assert!((law.exponent + 0.5).abs() < 1e-12 && (law.factor - 8.0).abs() < 1e-12 && law.error < 1e-12);
+    assert!((law.at(64.0) - 1.0).abs() < 1e-12);
+    let two = power_law([1, 4], [8, 4]);
+    assert!((two.exponent + 0.5).abs() < 1e-12 && two.error.is_nan(), "two points have no error");
+    for (xs, ys) in [(vec![], vec![]), (vec![3], vec![5]), (vec![3, 3, 3], vec![5, 6, 7])] {
+        assert!(power_law(&xs, &ys).exponent.is_nan(), "{xs:?}");
+    }
+}
+
+#[test]
+fn a_fitted_line_has_the_colour_of_its_points_and_names_the_exponent() {
+    assert!(scaling().svg().unwrap().contains("GPT: exponent −0.2 ± "));
+    let gpt = family_colour("GPT").unwrap();
+    let points = Figure::lines("").points("GPT", [1e4, 1e7], [1.0, 0.2]).log_x().log_y();
+    let (bare, fitted) = (Image::of(&points).count(gpt), Image::of(&points.fit_power("GPT")).count(gpt));
+    assert!(fitted > bare + 2000, "{bare} pixels of points, {fitted} with the line");
+}
+
+#[test]
+fn a_learning_curve_shows_train_validation_floor_and_the_best_baseline() {
+    let baselines = [("bigram", 2.7), ("5-gram", 1.6), ("trigram", 2.0)];
+    let figure = Figure::learning_curve(&history(), Some(0.93), baselines, Unit::Bits);
+    let svg = figure.svg().unwrap();
+    for name in ["LSTM train", "LSTM validation", "entropy floor 0.93", "5-gram 1.6", "cross-entropy (bits)"]
+    {
+        assert!(svg.contains(name), "{name}");
+    }
+    assert!(!svg.contains("bigram") && !svg.contains("trigram"), "only the best baseline");
+    // 0.7 + 2 exp(−4) nats are 1.06 bits.
+    assert!(svg.contains("LSTM ends at 1.06 bits, 0.13 above the floor, 0.54 below the 5-gram"));
+    let nats = Figure::learning_curve(&history(), None, [("5-gram", 0.5)], Unit::Nats).svg().unwrap();
+    assert!(nats.contains("LSTM ends at 0.74 nats, 0.24 above the 5-gram") && !nats.contains("floor"));
+}
+
+/// An attribute of an SVG element, in CSS pixels where it is a length.
+fn attribute(element: &str, name: &str) -> f64 {
+    let (_, rest) = element.split_once(&format!(" {name}=\"")).expect("the attribute");
+    rest[..rest.find('"').unwrap()].parse::<f64>().unwrap() / 20.0
+}
+
+#[test]
+fn a_timeline_is_to_scale() {
+    let svg = timeline().svg().unwrap();
+    let dots: Vec<f64> = svg.split("<circle").skip(1).map(|dot| attribute(dot, "cx")).collect();
+    assert_eq!(dots.len(), EVENTS.len());
+    let scale = (dots[11] - dots[0]) / f64::from(EVENTS[11].0 - EVENTS[0].0);
+    for (dot, (year, name)) in dots.iter().zip(EVENTS) {
+        let wanted = dots[0] + scale * f64::from(year - 1990);
+        assert!((dot - wanted).abs() < 0.1, "{name} at {dot}, not {wanted}");
+    }
+}
+
+#[test]
+fn names_on_a_timeline_do_not_overlap() {
+    for figure in [timeline(), timeline().size(460, 700)] {
+        let svg = figure.svg().unwrap();
+        let mut texts: Vec<(f64, f64, f64, &str)> = Vec::new();
+        for text in svg.split("<text").skip(1).filter(|text| !text.contains("bold")) {
+            let words = text[text.find('>').unwrap() + 1..text.find("</text>").unwrap()].trim();
+            let (x, y, width) =
+                (attribute(text, "x"), attribute(text, "y"), 6.0 * words.chars().count() as f64);
+            let left = match text {
+                text if text.contains("\"end\"") => x - width,
+                text if text.contains("\"middle\"") => x - width / 2.0,
+                _ => x,
+            };
+            texts.push((left, left + width, y, words));
+        }
+        assert!(texts.len() > EVENTS.len());
+        for (index, a) in texts.iter().enumerate() {
+            for b in &texts[..index] {
+                let apart = a.1 <= b.0 || b.1 <= a.0 || (a.2 - b.2).abs() >= 12.0;
+                assert!(apart, "\"{}\" over \"{}\"", a.3, b.3);
+            }
+        }
+    }
+}
+
+#[test]
+fn diagrams_colour_families_and_connect_blocks() {
+    let family = family_colour("LSTM").unwrap();
+    let blocks = Figure::diagram("").block((1, 0), "LSTM").block((0, 0), "softmax");
+    let image = Image::of(&blocks);
+    assert!(image.count(family) > 800, "the outline of the LSTM");
+    // Between the two blocks there is nothing, then the arrow with its label.
+    let gap = (760 - 100, 124, 760 + 100, 164);
+    assert_eq!(image.ink(gap), 0);
+    let joined = Image::of(&blocks.arrow([(1, 0), (0, 0)], "h"));
+    assert!((20..400).contains(&joined.ink(gap)), "{} pixels of arrow", joined.ink(gap));
 }

@@ -1,5 +1,6 @@
 //! What `cargo course` does, as a library that the command and the tests share.
 
+pub mod bench;
 pub mod build;
 pub mod data;
 pub mod doctor;

@@ -59,15 +59,15 @@
 
 mod contexts;
 mod exact;
-mod model;
-mod parse;
+pub(crate) mod model;
+pub(crate) mod parse;
 mod sample;
 mod structure;
 mod template;
 mod thread;
 mod unambiguous;
 mod walk;
-mod weights;
+pub(crate) mod weights;
 
 use std::collections::BTreeSet;
 use std::f64::consts::LN_2;

@@ -38,14 +38,14 @@ pub(super) struct Rule {
 
 /// One entry of a class: a form for each of the class's columns.
 #[derive(Debug, Clone)]
-pub(super) struct Entry {
+pub(crate) struct Entry {
     pub probability: f64,
     pub forms: Vec<String>,
 }
 
 /// A class of entries, such as people or foods.
 #[derive(Debug, Clone)]
-pub(super) struct Class {
+pub(crate) struct Class {
     pub name: String,
     pub line: usize,
     pub forms: Vec<String>,

@@ -8,20 +8,20 @@ use super::weights::{normalise, weight};
 use crate::error::{Error, Result};
 
 /// An indented line, with the number it has in the file.
-struct Line {
-    number: usize,
-    text: String,
+pub(crate) struct Line {
+    pub number: usize,
+    pub text: String,
 }
 
 /// A header and the indented lines below it.
-struct Block {
-    line: usize,
-    head: String,
-    body: Vec<Line>,
+pub(crate) struct Block {
+    pub line: usize,
+    pub head: String,
+    pub body: Vec<Line>,
 }
 
 /// An error at a line.
-pub(super) fn at(line: usize, message: impl std::fmt::Display) -> Error {
+pub(crate) fn at(line: usize, message: impl std::fmt::Display) -> Error {
     Error::input(format!("line {line}: {message}"))
 }
 
@@ -65,7 +65,7 @@ pub(super) fn parse(text: &str) -> Result<Model> {
 }
 
 /// Groups the lines below their headers; drops comments, joins lines that end with `\`.
-fn blocks(text: &str) -> Result<Vec<Block>> {
+pub(crate) fn blocks(text: &str) -> Result<Vec<Block>> {
     let mut blocks: Vec<Block> = Vec::new();
     let mut joined = false;
     for (i, raw) in text.lines().enumerate() {
@@ -93,7 +93,7 @@ fn blocks(text: &str) -> Result<Vec<Block>> {
 }
 
 /// `class NAME: form form`, or `class NAME ~: …` for weights by rank; the rows give an entry each.
-fn class(head: &str, block: &Block) -> Result<Class> {
+pub(crate) fn class(head: &str, block: &Block) -> Result<Class> {
     let line = block.line;
     let (name, forms) = head
         .split_once(':')
@@ -209,7 +209,7 @@ fn distinct<'a>(names: impl Iterator<Item = (&'a str, usize)>) -> Result<()> {
     Ok(())
 }
 
-fn checked_name(name: &str, line: usize) -> Result<String> {
+pub(crate) fn checked_name(name: &str, line: usize) -> Result<String> {
     let name = name.trim();
     let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     if name.is_empty() || !name.chars().all(fits) {

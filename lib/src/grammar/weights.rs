@@ -5,7 +5,7 @@ use super::parse::at;
 use crate::error::Result;
 
 /// Splits `WEIGHT: text`; a text without a weight gets `None`.
-pub(super) fn weight(text: &str, line: usize) -> Result<(Option<f64>, &str)> {
+pub(crate) fn weight(text: &str, line: usize) -> Result<(Option<f64>, &str)> {
     let Some((number, rest)) = text.split_once(':') else { return Ok((None, text)) };
     let number = number.trim();
     if !number.trim_start_matches(['+', '-', '.']).starts_with(|c: char| c.is_ascii_digit()) {
@@ -18,7 +18,7 @@ pub(super) fn weight(text: &str, line: usize) -> Result<(Option<f64>, &str)> {
 }
 
 /// What can be weighted: alternatives and entries.
-pub(super) trait Weighted {
+pub(crate) trait Weighted {
     /// Where the probability goes.
     fn probability(&mut self) -> &mut f64;
 }
@@ -36,7 +36,7 @@ impl Weighted for Entry {
 }
 
 /// Weights → probabilities; without a weight an item counts 1, or 1/rank (Zipf) where `ranked`.
-pub(super) fn normalise<T: Weighted>(items: Vec<(Option<f64>, T)>, ranked: bool) -> Vec<T> {
+pub(crate) fn normalise<T: Weighted>(items: Vec<(Option<f64>, T)>, ranked: bool) -> Vec<T> {
     let default = |rank: usize| if ranked { 1.0 / (rank + 1) as f64 } else { 1.0 };
     let weights: Vec<f64> =
         items.iter().enumerate().map(|(i, (w, _))| w.unwrap_or_else(|| default(i))).collect();

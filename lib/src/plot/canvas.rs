@@ -1,37 +1,21 @@
 //! Drawing in CSS pixels on plotters' SVG backend.
 
 use plotters::backend::{DrawingBackend, SVGBackend};
+use plotters::element::{DashedPathElement, Drawable};
 use plotters::style::text_anchor::{HPos, Pos, VPos};
-use plotters::style::{
-    Color, FontFamily, FontStyle, FontTransform, IntoTextStyle, RGBColor, ShapeStyle, TextStyle,
-};
+use plotters::style::{Color, FontFamily, FontStyle, FontTransform, IntoTextStyle, RGBColor, ShapeStyle};
 
 use super::font::{Face, Font};
-use super::geometry::{Point, Rect, dashes};
-use super::palette::{Colour, Dash};
+use super::geometry::{Point, Rect};
+use super::palette::{Colour, Dash, Stroke};
 
 /// plotters places things at whole numbers: a finer unit than the pixel keeps curves smooth.
 const UNIT: f64 = 20.0;
 
-#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Align {
     Left,
     Centre,
     Right,
-}
-
-/// How a line is drawn; `width` in CSS pixels.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Stroke {
-    pub colour: Colour,
-    pub width: f64,
-    pub dash: Dash,
-}
-
-impl Stroke {
-    pub fn solid(colour: Colour, width: f64) -> Self {
-        Self { colour, width, dash: Dash::Solid }
-    }
 }
 
 pub(super) struct Canvas<'a> {
@@ -56,13 +40,15 @@ pub(super) fn svg(width: u32, height: u32, draw: impl FnOnce(&mut Canvas)) -> St
 // The backend writes to a string, which cannot fail: its results are dropped.
 impl Canvas<'_> {
     pub fn line(&mut self, points: &[Point], stroke: Stroke) {
-        if points.len() < 2 {
-            return;
-        }
         let ink = ink(stroke.colour, 1.0, stroke.width);
-        for piece in dashes(points, stroke.dash.pattern()) {
-            let _ = self.backend.draw_path(piece.into_iter().map(place), &ink);
-        }
+        let points = points.iter().copied().map(place);
+        let _ = match stroke.dash {
+            Dash::Solid => self.backend.draw_path(points, &ink),
+            Dash::Every(dash, gap) => {
+                let [dash, gap] = [dash, gap].map(|length| (length * UNIT) as i32);
+                DashedPathElement::new(points.clone(), dash, gap, ink).draw(points, &mut self.backend, (0, 0))
+            }
+        };
     }
 
     pub fn polygon(&mut self, points: &[Point], colour: Colour, opacity: f64) {
@@ -90,14 +76,38 @@ impl Canvas<'_> {
     /// One line of text, vertically centred on `at`.
     pub fn text(&mut self, at: Point, align: Align, font: Font, colour: Colour, text: &str) {
         // plotters shifts by half an ex (a quarter em); half the height of a digit is 0.36 em.
-        let style = text_style(font, colour, align, FontTransform::None);
-        let _ = self.backend.draw_text(text, &style, place((at.0, at.1 + 0.11 * font.size)));
+        self.write((at.0, at.1 + 0.11 * font.size), align, font, colour, text, FontTransform::None);
     }
 
     /// One line of text that reads upwards, horizontally centred on `at`.
     pub fn text_up(&mut self, at: Point, align: Align, font: Font, colour: Colour, text: &str) {
-        let style = text_style(font, colour, align, FontTransform::Rotate270);
-        let _ = self.backend.draw_text(text, &style, place((at.0 + 0.11 * font.size, at.1)));
+        self.write((at.0 + 0.11 * font.size, at.1), align, font, colour, text, FontTransform::Rotate270);
+    }
+
+    fn write(
+        &mut self,
+        at: Point,
+        align: Align,
+        font: Font,
+        colour: Colour,
+        text: &str,
+        turn: FontTransform,
+    ) {
+        let family = match font.face {
+            Face::Mono => FontFamily::Name("DejaVu Sans Mono, monospace"),
+            _ => FontFamily::Name("DejaVu Sans, sans-serif"),
+        };
+        let weight = if font.face == Face::Bold { FontStyle::Bold } else { FontStyle::Normal };
+        let horizontal = match align {
+            Align::Left => HPos::Left,
+            Align::Centre => HPos::Center,
+            Align::Right => HPos::Right,
+        };
+        // plotters' SVG backend divides sizes by 1.24.
+        let mut style = (family, font.size * UNIT * 1.24, weight).into_text_style(&(1, 1)).transform(turn);
+        style.color = RGBColor(colour.0, colour.1, colour.2).to_backend_color();
+        let style = style.pos(Pos::new(horizontal, VPos::Center));
+        let _ = self.backend.draw_text(text, &style, place(at));
     }
 }
 
@@ -110,22 +120,4 @@ fn place(point: Point) -> (i32, i32) {
 fn ink(colour: Colour, opacity: f64, width: f64) -> ShapeStyle {
     let color = RGBColor(colour.0, colour.1, colour.2).mix(opacity);
     ShapeStyle { color, filled: true, stroke_width: (width * UNIT).round() as u32 }
-}
-
-fn text_style(font: Font, colour: Colour, align: Align, turn: FontTransform) -> TextStyle<'static> {
-    let family = match font.face {
-        Face::Mono => FontFamily::Name("DejaVu Sans Mono, monospace"),
-        _ => FontFamily::Name("DejaVu Sans, sans-serif"),
-    };
-    let style = if font.face == Face::Bold { FontStyle::Bold } else { FontStyle::Normal };
-    let horizontal = match align {
-        Align::Left => HPos::Left,
-        Align::Centre => HPos::Center,
-        Align::Right => HPos::Right,
-    };
-    // plotters' SVG backend divides sizes by 1.24.
-    let size = font.size * UNIT * 1.24;
-    let mut style = (family, size, style).into_text_style(&(1, 1)).transform(turn);
-    style.color = RGBColor(colour.0, colour.1, colour.2).to_backend_color();
-    style.pos(Pos::new(horizontal, VPos::Center))
 }

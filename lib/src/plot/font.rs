@@ -19,19 +19,10 @@ pub(super) struct Font {
     pub size: f64,
 }
 
+/// The font of everything but titles and coloured text.
+pub(super) const TEXT: Font = Font { face: Face::Regular, size: 12.0 };
+
 impl Font {
-    pub const fn regular(size: f64) -> Self {
-        Self { face: Face::Regular, size }
-    }
-
-    pub const fn bold(size: f64) -> Self {
-        Self { face: Face::Bold, size }
-    }
-
-    pub const fn mono(size: f64) -> Self {
-        Self { face: Face::Mono, size }
-    }
-
     /// The distance between two lines of text, in CSS pixels.
     pub fn line_height(&self) -> f64 {
         (self.size * 1.3).round()
@@ -39,63 +30,54 @@ impl Font {
 
     /// The width of `text` in CSS pixels, without kerning.
     pub fn width(&self, text: &str) -> f64 {
-        let Some(outlines) = outlines(self.face) else {
-            return 0.6 * self.size * text.chars().count() as f64;
-        };
-        let advance = |c: char| {
-            let glyph = outlines.glyph_index(c).unwrap_or_default();
-            f64::from(outlines.glyph_hor_advance(glyph).unwrap_or_default())
-        };
-        text.chars().map(advance).sum::<f64>() / f64::from(outlines.units_per_em()) * self.size
+        text.chars().map(|c| self.advance(c)).sum()
+    }
+
+    fn advance(&self, c: char) -> f64 {
+        let Some(outlines) = outlines(self.face) else { return 0.6 * self.size };
+        let glyph = outlines.glyph_index(c).unwrap_or_default();
+        let units = outlines.glyph_hor_advance(glyph).unwrap_or_default();
+        f64::from(units) / f64::from(outlines.units_per_em()) * self.size
     }
 
     /// `text`, or as much of its beginning as fits into `room` pixels, then "…".
     pub fn shorten(&self, text: &str, room: f64) -> String {
-        if self.width(text) <= room {
-            return text.to_owned();
-        }
-        let mut short = text.to_owned();
-        while !short.is_empty() && self.width(&short) + self.width("…") > room {
-            short.pop();
-        }
-        format!("{}…", short.trim_end())
-    }
-
-    /// Lines of at most `room` pixels; a word that is too long alone is shortened.
-    pub fn wrap(&self, text: &str, room: f64) -> Vec<String> {
-        let mut lines: Vec<String> = Vec::new();
-        for paragraph in text.lines() {
-            let mut line = String::new();
-            for word in paragraph.split_whitespace() {
-                let longer = if line.is_empty() { word.to_owned() } else { format!("{line} {word}") };
-                if self.width(&longer) <= room || line.is_empty() {
-                    line = longer;
-                } else {
-                    lines.push(std::mem::replace(&mut line, word.to_owned()));
-                }
+        let (mut used, dots) = (0.0, self.advance('…'));
+        let mut cut = 0;
+        for (start, c) in text.char_indices() {
+            if used + dots <= room {
+                cut = start;
             }
-            lines.push(line);
+            used += self.advance(c);
+            if used > room {
+                return format!("{}…", text[..cut].trim_end());
+            }
         }
-        lines.iter().filter(|line| !line.is_empty()).map(|line| self.shorten(line, room)).collect()
+        text.to_owned()
     }
 
-    /// As [`Font::wrap_to`], with lines of about the same length.
+    /// At most `most` lines of at most `room` pixels; a word that is too long alone is shortened, and so is
+    /// the last line.
+    pub fn wrap(&self, text: &str, room: f64, most: usize) -> Vec<String> {
+        let mut lines: Vec<String> = Vec::new();
+        for word in text.split_whitespace() {
+            let count = lines.len();
+            let fits = |line: &String| self.width(line) + self.width(" ") + self.width(word) <= room;
+            match lines.last_mut().filter(|line| count == most || fits(line)) {
+                Some(line) => *line = format!("{line} {word}"),
+                None => lines.push(word.to_owned()),
+            }
+        }
+        lines.iter().map(|line| self.shorten(line, room)).collect()
+    }
+
+    /// As [`Font::wrap`], with lines of about the same length.
     pub fn balance(&self, text: &str, room: f64, most: usize) -> Vec<String> {
-        let lines = self.wrap_to(text, room, most);
-        let narrower = (5..10).map(|tenth| self.wrap(text, room * f64::from(tenth) / 10.0));
+        let lines = self.wrap(text, room, most);
+        let narrower = (5..10).map(|tenth| self.wrap(text, room * f64::from(tenth) / 10.0, most));
         let whole =
             |tried: &Vec<String>| tried.len() == lines.len() && !tried.iter().any(|l| l.ends_with('…'));
-        narrower.into_iter().find(whole).filter(|_| lines.len() > 1).unwrap_or(lines)
-    }
-
-    /// As [`Font::wrap`], at most `most` lines, the last one shortened.
-    pub fn wrap_to(&self, text: &str, room: f64, most: usize) -> Vec<String> {
-        let mut lines = self.wrap(text, room);
-        if lines.len() > most {
-            let rest = lines.split_off(most.saturating_sub(1)).join(" ");
-            lines.push(self.shorten(&rest, room));
-        }
-        lines
+        narrower.into_iter().find(whole).unwrap_or(lines)
     }
 }
 
@@ -121,13 +103,11 @@ pub(super) fn database() -> Arc<Database> {
 }
 
 /// A token as a label: "⏎" for a newline, "⇥" for a tab, "␣" for a space at either end.
-pub(super) fn visible(token: &str) -> String {
+pub(super) fn visible(token: impl AsRef<str>) -> String {
+    let token = token.as_ref();
     let inner = token.trim_matches(' ');
-    if inner.is_empty() {
-        return "␣".repeat(token.len());
-    }
     let before = token.len() - token.trim_start_matches(' ').len();
-    let after = token.len() - token.trim_end_matches(' ').len();
+    let after = token.len() - before - inner.len();
     let inner: String = inner.chars().map(visible_char).collect();
     format!("{}{inner}{}", "␣".repeat(before), "␣".repeat(after))
 }

@@ -1,4 +1,4 @@
-//! Rectangles, clipping and dashes, all in CSS pixels with y growing downwards.
+//! Rectangles and clipping, in CSS pixels with y growing downwards.
 
 /// A point `(x, y)` in CSS pixels.
 pub(super) type Point = (f64, f64);
@@ -14,6 +14,10 @@ pub(super) struct Rect {
 impl Rect {
     pub fn new(left: f64, top: f64, width: f64, height: f64) -> Self {
         Self { left, top, width: width.max(0.0), height: height.max(0.0) }
+    }
+
+    pub fn around(centre: Point, width: f64, height: f64) -> Self {
+        Self::new(centre.0 - width / 2.0, centre.1 - height / 2.0, width, height)
     }
 
     pub fn right(&self) -> f64 {
@@ -33,14 +37,32 @@ impl Rect {
         Self::new(self.left + left, self.top + top, self.width - left - right, self.height - top - bottom)
     }
 
+    /// The same with edges at whole pixels of the image, so that neighbours leave no seam.
+    pub fn snapped(&self) -> Self {
+        let snap = |edge: f64| (2.0 * edge).round() / 2.0;
+        let (left, top) = (snap(self.left), snap(self.top));
+        Self::new(left, top, snap(self.right()) - left, snap(self.bottom()) - top)
+    }
+
+    /// The area that both share.
     pub fn overlap(&self, other: &Rect) -> f64 {
         let width = self.right().min(other.right()) - self.left.max(other.left);
         let height = self.bottom().min(other.bottom()) - self.top.max(other.top);
         width.max(0.0) * height.max(0.0)
     }
+
+    pub fn contains(&self, (x, y): Point) -> bool {
+        let within = |v: f64, low: f64, high: f64| v >= low - 0.5 && v <= high + 0.5;
+        within(x, self.left, self.right()) && within(y, self.top, self.bottom())
+    }
+
+    /// The point of the rectangle that is nearest to `point`.
+    pub fn nearest(&self, (x, y): Point) -> Point {
+        (x.max(self.left).min(self.right()), y.max(self.top).min(self.bottom()))
+    }
 }
 
-/// The pieces of a polyline that lie inside `rect` (Liang and Barsky, 1984).
+/// The pieces of a polyline that lie inside `rect`.
 pub(super) fn clip(points: &[Point], rect: &Rect) -> Vec<Vec<Point>> {
     let mut pieces: Vec<Vec<Point>> = Vec::new();
     for pair in points.windows(2) {
@@ -53,66 +75,23 @@ pub(super) fn clip(points: &[Point], rect: &Rect) -> Vec<Vec<Point>> {
     pieces
 }
 
-fn clip_segment(from: Point, to: Point, rect: &Rect) -> Option<(Point, Point)> {
-    let (dx, dy) = (to.0 - from.0, to.1 - from.1);
+/// The part of a segment that lies inside `rect` (Liang and Barsky, 1984).
+pub(super) fn clip_segment(from: Point, to: Point, rect: &Rect) -> Option<(Point, Point)> {
     let (mut enter, mut leave) = (0.0_f64, 1.0_f64);
-    let edges = [
-        (-dx, from.0 - rect.left),
-        (dx, rect.right() - from.0),
-        (-dy, from.1 - rect.top),
-        (dy, rect.bottom() - from.1),
-    ];
-    for (direction, room) in edges {
-        if direction == 0.0 {
-            if room < 0.0 {
-                return None;
-            }
-        } else if direction < 0.0 {
-            enter = enter.max(room / direction);
-        } else {
-            leave = leave.min(room / direction);
+    let sides = [(from.0, to.0, rect.left, rect.right()), (from.1, to.1, rect.top, rect.bottom())];
+    for (start, end, low, high) in sides {
+        if start == end && (start < low || start > high) {
+            return None;
+        } else if start != end {
+            let (a, b) = ((low - start) / (end - start), (high - start) / (end - start));
+            (enter, leave) = (enter.max(a.min(b)), leave.min(a.max(b)));
         }
     }
-    let at = |t: f64| (from.0 + t * dx, from.1 + t * dy);
     // The end points stay exact, so that neighbouring pieces join.
-    let start = if enter == 0.0 { from } else { at(enter) };
-    let end = if leave == 1.0 { to } else { at(leave) };
-    (enter <= leave).then_some((start, end))
-}
-
-/// Splits a polyline into dashes; `pattern` is lengths of ink and gap in turn.
-pub(super) fn dashes(points: &[Point], pattern: &[f64]) -> Vec<Vec<Point>> {
-    if pattern.is_empty() {
-        return vec![points.to_vec()];
-    }
-    let (mut pieces, mut current) = (Vec::new(), Vec::new());
-    let (mut index, mut left) = (0, pattern[0]);
-    current.extend(points.first().copied());
-    for pair in points.windows(2) {
-        let (mut from, to) = (pair[0], pair[1]);
-        loop {
-            let length = (to.0 - from.0).hypot(to.1 - from.1);
-            if length < left {
-                left -= length;
-                if index % 2 == 0 {
-                    current.push(to);
-                }
-                break;
-            }
-            let t = left / length;
-            from = (from.0 + t * (to.0 - from.0), from.1 + t * (to.1 - from.1));
-            if index % 2 == 0 {
-                current.push(from);
-                pieces.push(std::mem::take(&mut current));
-            } else {
-                current = vec![from];
-            }
-            index = (index + 1) % pattern.len();
-            left = pattern[index];
-        }
-    }
-    if current.len() > 1 {
-        pieces.push(current);
-    }
-    pieces
+    let at = |t: f64| match t {
+        0.0 => from,
+        1.0 => to,
+        t => (from.0 + t * (to.0 - from.0), from.1 + t * (to.1 - from.1)),
+    };
+    (enter <= leave).then(|| (at(enter), at(leave)))
 }

@@ -1,7 +1,7 @@
 //! Several figures in one image.
 
 use super::canvas::Canvas;
-use super::frame;
+use super::frame::{self, MARGIN};
 use super::geometry::Rect;
 use super::{Figure, Kind};
 
@@ -42,56 +42,47 @@ pub fn row(panels: impl IntoIterator<Item = Figure>) -> Figure {
 /// ```
 pub fn grid(columns: usize, panels: impl IntoIterator<Item = Figure>) -> Figure {
     let panels: Vec<Figure> = panels.into_iter().collect();
-    let mistake = if columns == 0 {
-        Some("a grid of 0 columns: give at least 1".to_owned())
-    } else if panels.is_empty() {
-        Some("a row or grid without figures: give at least one".to_owned())
-    } else {
-        panels.iter().find_map(|panel| panel.mistake.clone())
+    let mistake = match (columns, panels.len()) {
+        (0, _) => Some("a grid of 0 columns: give at least 1".to_owned()),
+        (_, 0) => Some("a row or grid without figures: give at least one".to_owned()),
+        _ => panels.iter().find_map(|panel| panel.mistake.clone()),
     };
-    let mut figure = Figure::new("", Kind::Grid(Grid { columns: columns.max(1), panels }));
-    figure.mistake = mistake;
-    figure
+    let columns = columns.min(panels.len()).max(1);
+    Figure { mistake, ..Figure::new("", Kind::Grid(Grid { columns, panels })) }
 }
 
 impl Grid {
-    fn sizes(&self) -> Vec<(u32, u32)> {
-        let share = (SHARED / self.columns.min(self.panels.len()).max(1) as u32).max(240);
-        self.panels.iter().map(|panel| panel.measured(Some(share))).collect()
-    }
-
     /// The width of each column and the height of each row.
     fn tracks(&self) -> (Vec<u32>, Vec<u32>) {
-        let sizes = self.sizes();
-        let columns = self.columns.min(sizes.len()).max(1);
-        let mut widths = vec![0; columns];
-        for row in sizes.chunks(columns) {
-            row.iter().zip(&mut widths).for_each(|(size, width)| *width = size.0.max(*width));
-        }
-        let heights = sizes.chunks(columns).map(|row| row.iter().map(|s| s.1).max().unwrap_or(0));
-        (widths, heights.collect())
+        let share = (SHARED / self.columns as u32).max(240);
+        let sizes: Vec<(u32, u32)> = self.panels.iter().map(|panel| panel.measured(Some(share))).collect();
+        let rows = || sizes.chunks(self.columns);
+        let width = |column| {
+            rows().filter_map(|row| row.get(column)).map(|size: &(u32, u32)| size.0).max().unwrap_or(0)
+        };
+        let heights = rows().map(|row| row.iter().map(|size| size.1).max().unwrap_or(0));
+        ((0..self.columns).map(width).collect(), heights.collect())
     }
 
     pub fn measured(&self, figure: &Figure) -> (u32, u32) {
         let (widths, heights) = self.tracks();
         let width: u32 = widths.iter().sum::<u32>().max(120);
-        let outside = frame::title_height(figure, width.into());
-        (width, (heights.iter().sum::<u32>() + outside.ceil() as u32).max(120))
+        let title = frame::title_height(figure, width.into());
+        (width, (heights.iter().sum::<u32>() + title.ceil() as u32).max(120))
     }
 
     pub fn draw(&self, canvas: &mut Canvas, body: Rect) {
         let (widths, heights) = self.tracks();
         // The panels bring their own margins.
-        let (mut top, left) = (body.top - frame::MARGIN, body.left - frame::MARGIN);
-        for (row, height) in self.panels.chunks(widths.len()).zip(heights) {
+        let mut top = body.top - MARGIN;
+        for (row, height) in self.panels.chunks(self.columns).zip(heights) {
             let titles = row.iter().zip(&widths).map(|(p, width)| frame::title_height(p, f64::from(*width)));
             // Plots of a row begin at the same height, whatever their titles take.
             let title_height = titles.fold(0.0, f64::max);
-            let mut x = left;
+            let mut left = body.left - MARGIN;
             for (panel, width) in row.iter().zip(&widths) {
-                let area = Rect::new(x, top, f64::from(*width), f64::from(height));
-                panel.draw(canvas, area, title_height);
-                x += f64::from(*width);
+                panel.draw(canvas, Rect::new(left, top, (*width).into(), height.into()), title_height);
+                left += f64::from(*width);
             }
             top += f64::from(height);
         }

@@ -1,6 +1,6 @@
-//! Figures for notebooks: line charts, bars, heatmaps, coloured text, scatter plots, histograms.
+//! Figures for notebooks: charts, heatmaps, coloured text, timelines, diagrams.
 //!
-//! [`Figure::show`] puts a figure under its cell as one PNG image; [`row`] and [`grid`] join several.
+//! A [`Figure`] that ends a cell shows itself as one PNG image; [`row`] and [`grid`] join several.
 //! The title says what the reader should see, the axes name their units, and a family of models has
 //! the same colour in every figure ([`family_colour`]).
 //!
@@ -23,10 +23,13 @@
 //! plotters writes the SVG and resvg draws it at twice the size with the DejaVu fonts, so a figure
 //! looks the same on every machine.
 
+mod axes;
 mod axis;
 mod bars;
 mod canvas;
+mod chart;
 mod colormap;
+mod diagram;
 mod font;
 mod frame;
 mod geometry;
@@ -34,29 +37,38 @@ mod heat_text;
 mod heatmap;
 mod histogram;
 mod layout;
+mod learning;
 mod legend;
 mod lines;
 mod number;
 mod output;
 mod palette;
 mod png;
+mod power;
 mod scatter;
+mod series;
+mod timeline;
 
 pub use layout::{grid, row};
+pub use learning::Unit;
 pub use number::Number;
 pub use palette::family_colour;
+pub use power::{PowerLaw, power_law};
 
+use axes::Options;
 use canvas::Canvas;
-use frame::Options;
+use colormap::ScaleOptions;
 use geometry::Rect;
 
 /// One picture: a chart, or several side by side.
 ///
-/// Each constructor starts a kind ([`lines`](Figure::lines), [`bars`](Figure::bars), [`heatmap`](Figure::heatmap),
-/// [`heat_text`](Figure::heat_text), [`scatter`](Figure::scatter), [`histogram`](Figure::histogram)); the other
-/// methods add to it and return it. Mistakes, such as `x` and `y` of different lengths, are kept and
-/// reported by [`png`](Figure::png), [`save`](Figure::save) and the display. Values that are not
-/// finite are left out, and a note under the figure counts them.
+/// Each constructor starts a kind ([`lines`](Figure::lines), [`learning_curve`](Figure::learning_curve),
+/// [`scatter`](Figure::scatter), [`bars`](Figure::bars), [`histogram`](Figure::histogram),
+/// [`heatmap`](Figure::heatmap), [`heat_text`](Figure::heat_text), [`ribbons`](Figure::ribbons),
+/// [`timeline`](Figure::timeline), [`diagram`](Figure::diagram)); the other methods add to it and return it.
+/// Mistakes, such as `x` and `y` of different lengths, are kept and reported by [`png`](Figure::png),
+/// [`save`](Figure::save) and the display. Values that are not finite are left out, and a note under the
+/// figure counts them.
 #[derive(Clone, Debug)]
 pub struct Figure {
     title: String,
@@ -68,48 +80,13 @@ pub struct Figure {
 
 #[derive(Clone, Debug)]
 enum Kind {
-    Lines(lines::LineChart),
-    Bars(bars::BarChart),
+    Chart(chart::Chart),
+    Histogram(histogram::Histogram),
     Heatmap(heatmap::Heatmap),
     HeatText(heat_text::HeatText),
-    Histogram(histogram::Histogram),
+    Timeline(timeline::Timeline),
+    Diagram(diagram::Diagram),
     Grid(layout::Grid),
-}
-
-impl Kind {
-    fn name(&self) -> &'static str {
-        match self {
-            Self::Lines(_) => "a line or scatter chart",
-            Self::Bars(_) => "a bar chart",
-            Self::Heatmap(_) => "a heatmap",
-            Self::HeatText(_) => "a coloured text",
-            Self::Histogram(_) => "a histogram",
-            Self::Grid(_) => "a row or grid of figures",
-        }
-    }
-
-    fn draw(&self, canvas: &mut Canvas, options: &Options, body: Rect) {
-        match self {
-            Self::Lines(chart) => chart.draw(canvas, options, body),
-            Self::Bars(chart) => chart.draw(canvas, options, body),
-            Self::Heatmap(map) => map.draw(canvas, options, body),
-            Self::HeatText(text) => text.draw(canvas, options, body),
-            Self::Histogram(chart) => chart.draw(canvas, options, body),
-            Self::Grid(grid) => grid.draw(canvas, body),
-        }
-    }
-
-    /// What was left out, for the note under the figure.
-    fn notes(&self, options: &Options) -> Vec<String> {
-        match self {
-            Self::Lines(chart) => chart.notes(options),
-            Self::Bars(chart) => chart.notes(options),
-            Self::Heatmap(map) => map.notes(),
-            Self::HeatText(text) => text.notes(),
-            Self::Histogram(chart) => chart.notes(),
-            Self::Grid(_) => Vec::new(),
-        }
-    }
 }
 
 /// The width of a figure on its own, in CSS pixels.
@@ -146,9 +123,9 @@ impl Figure {
     /// coloured text take the height that they need.
     pub fn size(mut self, width: u32, height: u32) -> Self {
         if ![width, height].iter().all(|side| (150..=4000).contains(side)) {
-            self.note_mistake(format!(
-                "a figure of {width} × {height} pixels: width and height go from 150 to 4000"
-            ));
+            let mistake =
+                format!("a figure of {width} × {height} pixels: width and height go from 150 to 4000");
+            self.note_mistake(mistake);
         }
         self.size = Some((width.clamp(150, 4000), height.clamp(150, 4000)));
         self
@@ -184,26 +161,40 @@ impl Figure {
         self
     }
 
-    /// The entropy floor of a text as a [`level`](Figure::level), where it is known.
-    pub fn floor(self, floor: Option<f64>) -> Self {
-        match floor {
-            Some(floor) => self.level("entropy floor", floor),
-            None => self,
-        }
-    }
-
     /// A labelled vertical line, for charts with a horizontal axis of values: the length seen in training.
     pub fn mark_x(mut self, name: impl Into<String>, value: impl Number) -> Self {
         self.options.marks.push((name.into(), value.number()));
         self
     }
 
+    /// Names the colour scale of a heatmap or coloured text, with its unit.
+    pub fn scale_label(mut self, label: impl Into<String>) -> Self {
+        let Some(scale) = self.scale() else { return self.misplaced("scale_label", "Figure::heatmap") };
+        scale.label = label.into();
+        self
+    }
+
+    /// The values at the two ends of the colour scale; by default from the data.
+    pub fn scale_range(mut self, low: impl Number, high: impl Number) -> Self {
+        let range = self.checked_range(low.number(), high.number());
+        let Some(scale) = self.scale() else { return self.misplaced("scale_range", "Figure::heatmap") };
+        scale.range = range;
+        self
+    }
+
+    fn scale(&mut self) -> Option<&mut ScaleOptions> {
+        match &mut self.kind {
+            Kind::Heatmap(map) => Some(&mut map.scale),
+            Kind::HeatText(text) => Some(&mut text.scale),
+            _ => None,
+        }
+    }
+
     fn checked_range(&mut self, low: f64, high: f64) -> Option<(f64, f64)> {
         let fits = low.is_finite() && high.is_finite() && low < high;
         if !fits {
-            self.note_mistake(format!(
-                "a range from {low} to {high}: give two numbers, the smaller one first"
-            ));
+            let mistake = format!("a range from {low} to {high}: give two numbers, the smaller one first");
+            self.note_mistake(mistake);
         }
         fits.then_some((low, high))
     }
@@ -213,8 +204,9 @@ impl Figure {
         self.mistake.get_or_insert(mistake.into());
     }
 
-    fn misplaced(&mut self, method: &str, wanted: &str) {
-        self.note_mistake(format!("`{method}` does not go with {}: begin with `{wanted}`", self.kind.name()));
+    fn misplaced(mut self, method: &str, wanted: &str) -> Self {
+        self.note_mistake(format!("`{method}` does not go with this kind of figure: begin with `{wanted}`"));
+        self
     }
 
     fn same_length(&mut self, name: &str, left: (&str, usize), right: (&str, usize)) {
@@ -226,24 +218,51 @@ impl Figure {
         }
     }
 
+    /// What was left out, for the note under the figure.
+    fn notes(&self) -> Vec<String> {
+        let mut notes = match &self.kind {
+            Kind::Chart(chart) => chart.notes(&self.options),
+            Kind::Histogram(chart) => chart.notes(),
+            Kind::Heatmap(map) => map.notes(),
+            Kind::HeatText(text) => text.notes(),
+            Kind::Timeline(line) => line.notes(),
+            Kind::Diagram(diagram) => diagram.notes(),
+            Kind::Grid(_) => Vec::new(),
+        };
+        notes.extend(self.options.drawable().1);
+        notes
+    }
+
     /// Where panels have no size of their own, `panel` is the width that the row gives them.
     fn measured(&self, panel: Option<u32>) -> (u32, u32) {
         if let Some(size) = self.size {
             return size;
         }
         let width = panel.unwrap_or(WIDTH);
-        let height = match &self.kind {
+        let room = f64::from(width) - 2.0 * frame::MARGIN;
+        let body = match &self.kind {
             Kind::Grid(grid) => return grid.measured(self),
-            Kind::Heatmap(map) => map.height(self, width),
-            Kind::HeatText(text) => text.height(self, width),
-            _ if panel.is_some() => (width * 9 / 10).clamp(290, HEIGHT),
-            _ => HEIGHT,
+            Kind::Heatmap(map) => map.height(&self.options, room),
+            Kind::HeatText(text) => text.height(room),
+            Kind::Timeline(line) => line.height(room),
+            Kind::Diagram(diagram) => diagram.height(),
+            _ if panel.is_some() => return (width, (width * 9 / 10).clamp(290, HEIGHT)),
+            _ => return (width, HEIGHT),
         };
-        (width, height)
+        (width, frame::whole_height(self, width, body))
     }
 
     fn draw(&self, canvas: &mut Canvas, area: Rect, title_height: f64) {
         let body = frame::surround(canvas, self, area, title_height);
-        self.kind.draw(canvas, &self.options.drawable(), body);
+        let (options, _) = self.options.drawable();
+        match &self.kind {
+            Kind::Chart(chart) => chart.draw(canvas, &options, body),
+            Kind::Histogram(samples) => samples.chart(&options).draw(canvas, &options, body),
+            Kind::Heatmap(map) => map.draw(canvas, &options, body),
+            Kind::HeatText(text) => text.draw(canvas, body),
+            Kind::Timeline(line) => line.draw(canvas, body),
+            Kind::Diagram(diagram) => diagram.draw(canvas, body),
+            Kind::Grid(grid) => grid.draw(canvas, body),
+        }
     }
 }

@@ -2,8 +2,6 @@
 
 /// A number that can be drawn: floats and integers, by value or by reference.
 ///
-/// So vectors, slices, arrays, ranges and iterators of them all work.
-///
 /// ```
 /// use llm_course::plot::Figure;
 ///
@@ -34,6 +32,14 @@ impl<T: Number + Copy> Number for &T {
     }
 }
 
-pub(super) fn collect(values: impl IntoIterator<Item = impl Number>) -> Vec<f64> {
-    values.into_iter().map(Number::number).collect()
+/// Numbers that can be drawn: vectors, slices, arrays, ranges and iterators of them.
+pub trait Values {
+    /// The values as `f64`.
+    fn values(self) -> Vec<f64>;
+}
+
+impl<I: IntoIterator<Item: Number>> Values for I {
+    fn values(self) -> Vec<f64> {
+        self.into_iter().map(Number::number).collect()
+    }
 }

@@ -12,11 +12,19 @@ pub(super) struct Colour(pub u8, pub u8, pub u8);
 impl Colour {
     pub const WHITE: Self = Self(255, 255, 255);
     pub const BLACK: Self = Self(0, 0, 0);
-    pub const INK: Self = Self(0x22, 0x22, 0x22);
-    pub const GREY: Self = Self(0x5A, 0x5A, 0x5A);
-    pub const AXIS: Self = Self(0x9A, 0x9A, 0x9A);
-    pub const GRID: Self = Self(0xE6, 0xE6, 0xE6);
-    pub const GOLD: Self = Self(0xE6, 0x9F, 0x00);
+    pub const INK: Self = Self::hex(0x222222);
+    pub const GREY: Self = Self::hex(0x5A5A5A);
+    pub const AXIS: Self = Self::hex(0x9A9A9A);
+    pub const GRID: Self = Self::hex(0xE6E6E6);
+    pub const GOLD: Self = Self::hex(0xE69F00);
+    /// Where no family is named: the curves of "train" and "validation" alone, the blocks of a diagram.
+    pub const MODEL: Self = Self::hex(0x30475E);
+
+    /// The colour 0xRRGGBB.
+    pub const fn hex(value: u32) -> Self {
+        let [_, red, green, blue] = value.to_be_bytes();
+        Self(red, green, blue)
+    }
 
     /// The colour `share` of the way to `other`; `share` from 0 to 1.
     pub fn mix(self, other: Colour, share: f64) -> Self {
@@ -35,8 +43,8 @@ impl Colour {
 
     /// Dark enough for text on white: contrast 4.5 or more.
     pub fn for_text(self) -> Self {
-        let darker = (0..20).map(|step| self.mix(Self::BLACK, f64::from(step) / 20.0));
-        darker.into_iter().find(|c| 1.05 / (c.luminance() + 0.05) >= 4.5).unwrap_or(Self::INK)
+        let mut darker = (0..20).map(|step| self.mix(Self::BLACK, f64::from(step) / 20.0));
+        darker.find(|c| 1.05 / (c.luminance() + 0.05) >= 4.5).unwrap_or(Self::INK)
     }
 
     /// Black or white, whichever reads better on this colour.
@@ -45,65 +53,58 @@ impl Colour {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Dash {
     Solid,
-    Dashed,
-    Dotted,
-    Alternating,
+    /// Ink and gap in turn, in CSS pixels.
+    Every(f64, f64),
 }
 
-impl Dash {
-    const ALL: [Self; 4] = [Self::Solid, Self::Dashed, Self::Dotted, Self::Alternating];
+const DASHED: Dash = Dash::Every(7.0, 4.0);
+const DOTTED: Dash = Dash::Every(2.0, 2.5);
+const LONG: Dash = Dash::Every(14.0, 4.0);
 
-    /// Ink and gap in turn, in CSS pixels.
-    pub fn pattern(self) -> &'static [f64] {
-        match self {
-            Self::Solid => &[],
-            Self::Dashed => &[7.0, 4.0],
-            Self::Dotted => &[2.0, 2.5],
-            Self::Alternating => &[8.0, 3.0, 2.0, 3.0],
-        }
+/// How a line is drawn; `width` in CSS pixels.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Stroke {
+    pub colour: Colour,
+    pub width: f64,
+    pub dash: Dash,
+}
+
+impl Stroke {
+    pub fn solid(colour: Colour, width: f64) -> Self {
+        Self { colour, width, dash: Dash::Solid }
+    }
+
+    pub fn dashed(colour: Colour, width: f64) -> Self {
+        Self { colour, width, dash: DASHED }
     }
 }
 
-/// How a series is drawn; `width` in CSS pixels.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// How a series is drawn.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Style {
-    pub colour: Colour,
-    /// The colour of its family, where `colour` is a paler form of it.
+    pub stroke: Stroke,
+    /// The colour of its family, where the stroke's is a paler form of it.
     pub full: Colour,
-    pub dash: Dash,
-    pub width: f64,
 }
 
 const FAMILIES: [(&[&str], Colour, Dash); 10] = [
-    (&["entropy floor", "floor"], Colour(0x44, 0x44, 0x44), Dash::Dashed),
-    (&["n-gram", "unigram", "bigram", "trigram", "5-gram"], Colour(0x70, 0x70, 0x70), Dash::Dotted),
-    (&["rnn"], Colour(0xE6, 0x9F, 0x00), Dash::Solid),
-    (&["gru"], Colour(0xCC, 0x79, 0xA7), Dash::Solid),
-    (&["lstm"], Colour(0xD5, 0x5E, 0x00), Dash::Solid),
-    (&["seq2seq"], Colour(0x56, 0xB4, 0xE9), Dash::Solid),
-    (&["attention"], Colour(0x00, 0x9E, 0x73), Dash::Solid),
-    (&["transformer"], Colour(0x00, 0x72, 0xB2), Dash::Solid),
-    (&["gpt"], Colour(0x3B, 0x1F, 0x7A), Dash::Solid),
-    (&["bert"], Colour(0x6B, 0x0F, 0x2E), Dash::Solid),
+    (&["entropy floor", "floor"], Colour::hex(0x444444), DASHED),
+    (&["n-gram", "unigram", "bigram", "trigram"], Colour::hex(0x707070), DOTTED),
+    (&["rnn"], Colour::hex(0xE69F00), Dash::Solid),
+    (&["gru"], Colour::hex(0xCC79A7), Dash::Solid),
+    (&["lstm"], Colour::hex(0xD55E00), Dash::Solid),
+    (&["seq2seq"], Colour::hex(0x56B4E9), Dash::Solid),
+    (&["attention"], Colour::hex(0x009E73), Dash::Solid),
+    (&["transformer"], Colour::hex(0x0072B2), Dash::Solid),
+    (&["gpt"], Colour::hex(0x3B1F7A), Dash::Solid),
+    (&["bert"], Colour::hex(0x6B0F2E), Dash::Solid),
 ];
 
-/// Where no family is named: the curves of "train" and "validation" alone.
-const MODEL: Colour = Colour(0x30, 0x47, 0x5E);
-
-/// For names outside the families, in this order.
-const FREE: [Colour; 8] = [
-    Colour(0x00, 0x72, 0xB2),
-    Colour(0xD5, 0x5E, 0x00),
-    Colour(0x00, 0x9E, 0x73),
-    Colour(0xCC, 0x79, 0xA7),
-    Colour(0xE6, 0x9F, 0x00),
-    Colour(0x3B, 0x1F, 0x7A),
-    Colour(0x56, 0xB4, 0xE9),
-    Colour(0x6B, 0x0F, 0x2E),
-];
+/// The order of [`FAMILIES`] in which their colours go to names outside the families.
+const FREE: [usize; 8] = [7, 4, 6, 3, 2, 8, 5, 9];
 
 /// The colour of the family that `name` begins with, as red, green, blue; `None` outside the families.
 ///
@@ -121,7 +122,7 @@ pub fn family_colour(name: &str) -> Option<[u8; 3]> {
     family(name).map(|(colour, _)| [colour.0, colour.1, colour.2])
 }
 
-fn family(name: &str) -> Option<(Colour, Dash)> {
+pub(super) fn family(name: &str) -> Option<(Colour, Dash)> {
     let name = name.trim().to_lowercase();
     let name = match name.as_str() {
         name if ["without attention", "no attention"].iter().any(|p| name.contains(p)) => "seq2seq",
@@ -135,60 +136,42 @@ fn family(name: &str) -> Option<(Colour, Dash)> {
 }
 
 /// Reference lines are grey or in the colour of their family, and never solid.
-pub(super) fn level_styles(levels: &[(String, f64)]) -> Vec<Style> {
-    let style = |(name, _): &(String, f64)| {
-        let (colour, dash) = family(name).unwrap_or((Colour::GREY, Dash::Alternating));
-        let dash = if dash == Dash::Solid { Dash::Dashed } else { dash };
-        Style { colour, full: colour, dash, width: 1.5 }
-    };
-    levels.iter().map(style).collect()
-}
-
-/// As [`styles`], for areas: names that would look the same differ in paleness.
-pub(super) fn fills(names: &[&str]) -> Vec<Style> {
-    let mut styles = styles(names);
-    for index in 0..styles.len() {
-        let same = styles[..index].iter().filter(|s| s.full == styles[index].full).count();
-        let pale = [0.0, 0.5, 0.75][same.min(2)];
-        styles[index].colour = styles[index].full.mix(Colour::WHITE, pale);
-    }
-    styles
-}
-
-fn says(name: &str, words: &[&str]) -> bool {
-    name.to_lowercase().split(|c: char| !c.is_alphanumeric()).any(|word| words.contains(&word))
+pub(super) fn level_style(name: &str) -> Style {
+    let (colour, dash) = family(name).unwrap_or((Colour::GREY, LONG));
+    let dash = if dash == Dash::Solid { DASHED } else { dash };
+    Style { stroke: Stroke { colour, width: 1.5, dash }, full: colour }
 }
 
 /// A style for each name: families keep theirs, others take the next free colour.
 ///
 /// Training is the pale, thin form of a colour, validation the full one. Names that would look the
-/// same differ in their dashes.
-pub(super) fn styles(names: &[&str]) -> Vec<Style> {
+/// same differ in their dashes; `areas`, which have none, in their paleness.
+pub(super) fn styles(names: &[&str], areas: bool) -> Vec<Style> {
     let families: Vec<_> = names.iter().map(|name| family(name)).collect();
     let mut styles: Vec<Style> = Vec::new();
     for (name, family) in names.iter().zip(&families) {
-        let trains = says(name, &["train", "training"]);
-        let validates = says(name, &["validation", "valid", "val", "test", "held"]);
+        let lower = name.to_lowercase();
+        let words: Vec<&str> = lower.split(|c: char| !c.is_alphanumeric()).collect();
+        let says = |any: &[&str]| !areas && any.iter().any(|word| words.contains(word));
+        let trains = says(&["train", "training"]);
         let (full, dash) = match family {
             Some(family) => *family,
-            None if trains || validates => (MODEL, Dash::Solid),
+            None if trains || says(&["validation", "valid", "val", "test", "held"]) => {
+                (Colour::MODEL, Dash::Solid)
+            }
             None => {
-                let taken = |c: &Colour| {
-                    families.iter().flatten().any(|f| f.0 == *c) || styles.iter().any(|s| s.full == *c)
-                };
-                let free = FREE.iter().find(|c| !taken(c));
-                (*free.unwrap_or(&FREE[styles.len() % FREE.len()]), Dash::Solid)
+                let named = |c: &Colour| families.iter().flatten().any(|f| f.0 == *c);
+                let taken = |c: &Colour| named(c) || styles.iter().any(|s| s.full == *c);
+                let free = FREE.map(|index| FAMILIES[index].1);
+                (free.into_iter().find(|c| !taken(c)).unwrap_or(free[styles.len() % 8]), Dash::Solid)
             }
         };
-        let (colour, width) = if trains { (full.mix(Colour::WHITE, 0.45), 1.4) } else { (full, 2.0) };
-        let mut style = Style { colour, full, dash, width };
-        let same = |style: &Style| styles.iter().any(|s| s.colour == style.colour && s.dash == style.dash);
-        if same(&style)
-            && let Some(other) = Dash::ALL.map(|dash| Style { dash, ..style }).into_iter().find(|s| !same(s))
-        {
-            style = other;
-        }
-        styles.push(style);
+        let same = styles.iter().filter(|style| areas && style.full == full).count();
+        let pale = if trains { 0.45 } else { [0.0, 0.5, 0.75][same.min(2)] };
+        let (colour, width) = (full.mix(Colour::WHITE, pale), if trains { 1.4 } else { 2.0 });
+        let same = |dash: &Dash| styles.iter().any(|s| s.stroke.colour == colour && s.stroke.dash == *dash);
+        let dash = [dash, Dash::Solid, DASHED, DOTTED, LONG].into_iter().find(|d| !same(d)).unwrap_or(dash);
+        styles.push(Style { stroke: Stroke { colour, width, dash }, full });
     }
     styles
 }

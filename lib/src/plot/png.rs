@@ -1,19 +1,20 @@
 //! Small PNG files: at most 256 colours, a byte for each pixel.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use png::{BitDepth, ColorType, Compression, Encoder, EncodingError, FilterType};
 use resvg::tiny_skia::Pixmap;
 
-/// So many pixels of one colour are an area, not the edge of a letter.
-const AREA: usize = 100;
+/// So many frequent colours are kept whatever their distance: shades of areas, which carry values.
+const KEPT: usize = 170;
 
 type Rgb = [u8; 3];
 
 /// The pixels, which are opaque, as a PNG with a palette.
 ///
 /// Where there are more than 256 colours, rare ones (the edges of letters and lines) take the nearest
-/// of the frequent ones.
+/// of the others.
 pub(super) fn encode(pixels: &Pixmap) -> Result<Vec<u8>, EncodingError> {
     let mut counts: HashMap<Rgb, usize> = HashMap::new();
     let colours: Vec<Rgb> = pixels.pixels().iter().map(|p| [p.red(), p.green(), p.blue()]).collect();
@@ -21,11 +22,10 @@ pub(super) fn encode(pixels: &Pixmap) -> Result<Vec<u8>, EncodingError> {
         *counts.entry(run[0]).or_default() += run.len();
     }
     let palette = choose(&counts);
-    let index: HashMap<Rgb, u8> = counts.keys().map(|c| (*c, nearest(&palette, c) as u8)).collect();
-    let mut bytes = Vec::with_capacity(colours.len());
-    for run in colours.chunk_by(|a, b| a == b) {
-        bytes.extend(std::iter::repeat_n(index[&run[0]], run.len()));
-    }
+    let nearest = |c: &Rgb| (0..palette.len()).min_by_key(|i| distance(&palette[*i], c)).unwrap_or(0) as u8;
+    let index: HashMap<Rgb, u8> = counts.keys().map(|c| (*c, nearest(c))).collect();
+    let run = |run: &[Rgb]| std::iter::repeat_n(index[&run[0]], run.len());
+    let bytes: Vec<u8> = colours.chunk_by(|a, b| a == b).flat_map(run).collect();
     let mut file = Vec::new();
     let mut encoder = Encoder::new(&mut file, pixels.width(), pixels.height());
     encoder.set_color(ColorType::Indexed);
@@ -37,41 +37,24 @@ pub(super) fn encode(pixels: &Pixmap) -> Result<Vec<u8>, EncodingError> {
     Ok(file)
 }
 
-/// Up to 256 colours, frequent ones first, that keep a distance from each other.
-///
-/// Areas of one colour come first: their shades carry values, where edges only look smooth.
+/// Up to 256 colours: the most frequent, then those that keep a distance from all others.
 fn choose(counts: &HashMap<Rgb, usize>) -> Vec<Rgb> {
-    let mut frequent: Vec<(Rgb, usize)> = counts.iter().map(|(colour, count)| (*colour, *count)).collect();
-    frequent.sort_by_key(|(colour, count)| (std::cmp::Reverse(*count), *colour));
-    if frequent.len() <= 256 {
-        return frequent.into_iter().map(|(colour, _)| colour).collect();
-    }
-    let areas = frequent.iter().take_while(|(_, count)| *count >= AREA).count().min(170);
-    let (areas, edges) = frequent.split_at(areas);
-    let mut kept = Vec::new();
-    add_apart(&mut kept, areas, 4);
-    let mut apart = 16;
+    let mut frequent: Vec<Rgb> = counts.keys().copied().collect();
+    frequent.sort_by_key(|colour| (Reverse(counts[colour]), *colour));
+    let rare = frequent.split_off(KEPT.min(frequent.len()));
+    let mut apart = 1;
     loop {
-        let mut palette = kept.clone();
-        add_apart(&mut palette, edges, apart);
+        let mut palette = frequent.clone();
+        for colour in &rare {
+            if palette.len() <= 256 && palette.iter().all(|chosen| distance(chosen, colour) >= apart) {
+                palette.push(*colour);
+            }
+        }
         if palette.len() <= 256 {
             return palette;
         }
         apart *= 2;
     }
-}
-
-/// Adds the colours whose squared distance to all of `palette` is more than `apart`.
-fn add_apart(palette: &mut Vec<Rgb>, colours: &[(Rgb, usize)], apart: u32) {
-    for (colour, _) in colours {
-        if palette.len() <= 256 && palette.iter().all(|chosen| distance(chosen, colour) > apart) {
-            palette.push(*colour);
-        }
-    }
-}
-
-fn nearest(palette: &[Rgb], colour: &Rgb) -> usize {
-    (0..palette.len()).min_by_key(|i| distance(&palette[*i], colour)).unwrap_or(0)
 }
 
 fn distance(a: &Rgb, b: &Rgb) -> u32 {

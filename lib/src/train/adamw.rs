@@ -1,6 +1,6 @@
-//! AdamW (Loshchilov & Hutter 2019, algorithm 2) and clipping by the global norm.
+//! AdamW (Loshchilov & Hutter 2019, algorithm 2).
 
-use tch::{Kind, Tensor, no_grad};
+use tch::{Tensor, no_grad};
 
 use crate::error::{Error, Result};
 
@@ -10,11 +10,11 @@ const EPSILON: f64 = 1e-8;
 #[derive(Debug)]
 pub struct AdamW {
     parameters: Vec<Tensor>,
-    first: Vec<Tensor>,  // mean of the gradients
-    second: Vec<Tensor>, // mean of their squares
+    pub(super) first: Vec<Tensor>,  // mean of the gradients
+    pub(super) second: Vec<Tensor>, // mean of their squares
+    pub(super) steps: i32,
     betas: (f64, f64),
     weight_decay: f64,
-    steps: i32,
 }
 
 impl AdamW {
@@ -40,7 +40,11 @@ impl AdamW {
         &self.parameters
     }
 
-    /// One step with the gradients that the parameters hold; clears the gradients.
+    /// One step with the gradients that the parameters hold; clears the gradients. Parameters without a
+    /// gradient, such as frozen ones, stay as they are.
+    ///
+    /// θ ← θ − lr·decay·θ − lr·m̂ / (√v̂ + ε), in place: `tch` exposes neither libtorch's fused step nor its
+    /// foreach operations.
     pub fn step(&mut self, lr: f64) {
         self.steps += 1;
         let (beta1, beta2) = self.betas;
@@ -52,36 +56,21 @@ impl AdamW {
                 if !gradient.defined() {
                     continue;
                 }
-                if p.dim() >= 2 {
-                    let _ = p.g_mul_scalar_(1.0 - lr * self.weight_decay);
-                }
                 let _ = m.lerp_(&gradient, 1.0 - beta1);
                 let _ = v.lerp_(&gradient.square(), 1.0 - beta2);
-                let denominator = v.sqrt() * scale + EPSILON;
-                let _ = p.g_sub_(&(&*m / denominator * step_size));
                 let _ = gradient.zero_();
+                if step_size <= 0.0 {
+                    continue;
+                }
+                if p.dim() >= 2 && self.weight_decay != 0.0 {
+                    let _ = p.g_mul_scalar_(1.0 - lr * self.weight_decay);
+                }
+                // −(√v̂ + ε) / step size, so that one more pass adds the whole update
+                let mut divisor = v.sqrt();
+                let _ = divisor.g_mul_scalar_(-scale / step_size);
+                let _ = divisor.g_add_scalar_(-EPSILON / step_size);
+                let _ = p.addcdiv_(m, &divisor);
             }
         });
     }
-}
-
-/// Scales the gradients of `parameters` so that their norm over all parameters together is at most
-/// `max_norm` (Pascanu, Mikolov & Bengio 2013, algorithm 1). Returns the norm before, a scalar tensor.
-pub fn clip_grad_norm(parameters: &[Tensor], max_norm: f64) -> Tensor {
-    no_grad(|| {
-        let mut gradients: Vec<Tensor> =
-            parameters.iter().map(Tensor::grad).filter(Tensor::defined).collect();
-        let norms: Vec<Tensor> = gradients.iter().map(Tensor::norm).collect();
-        if norms.is_empty() {
-            return Tensor::zeros([], (Kind::Float, tch::Device::Cpu));
-        }
-        let norm = Tensor::stack(&norms, 0).norm();
-        if max_norm.is_finite() {
-            let scale = (max_norm / (&norm + 1e-6)).clamp_max(1.0);
-            for gradient in &mut gradients {
-                let _ = gradient.g_mul_(&scale);
-            }
-        }
-        norm
-    })
 }

@@ -1,13 +1,14 @@
 //! What happened while a model trained.
 
-use std::time::Duration;
+use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
 use crate::error::{Error, Result};
 
-/// Losses over the steps of a training run, in nats.
-#[derive(Clone, Debug, Default)]
+/// Losses over the steps of a training run, in nats. Serde writes it, e.g. as JSON for another program.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct History {
     /// The model's name, for legends.
     pub name: String,
@@ -37,6 +38,13 @@ impl History {
         *self.validation.last().expect("no validation yet: train first")
     }
 
+    /// How many validations came after the best one; 0 without any.
+    pub fn validations_since_best(&self) -> usize {
+        let numbers = self.validation.iter().enumerate().filter(|(_, loss)| !loss.is_nan());
+        let best = numbers.min_by(|(_, a), (_, b)| a.total_cmp(b));
+        best.map_or(0, |(index, _)| self.validation.len() - 1 - index)
+    }
+
     /// Mean training loss of the steps between one validation and the next, one for each of `steps`.
     pub fn smoothed_train(&self) -> Vec<f64> {
         let starts = std::iter::once(0).chain(self.steps.iter().copied());
@@ -64,10 +72,38 @@ impl History {
         Ok(())
     }
 
-    pub(super) fn validate(&mut self, step: i64, loss: f64, elapsed: Duration) {
+    pub(super) fn validate(&mut self, step: i64, loss: f64, seconds: f64) {
         self.steps.push(step);
         self.validation.push(loss);
-        self.seconds.push(elapsed.as_secs_f64());
+        self.seconds.push(seconds);
+    }
+
+    /// The numbers by their names in a checkpoint; text would lose NaN.
+    pub(super) fn tensors(&self) -> [(String, Tensor); 5] {
+        let named = |name: &str, numbers: &[f64]| (format!("history/{name}"), Tensor::from_slice(numbers));
+        [
+            named("train", &self.train),
+            named("grad_norm", &self.grad_norm),
+            ("history/steps".into(), Tensor::from_slice(&self.steps)),
+            named("validation", &self.validation),
+            named("seconds", &self.seconds),
+        ]
+    }
+
+    /// Takes back what [`tensors`](Self::tensors) gave.
+    pub(super) fn from_tensors(tensors: &mut BTreeMap<String, Tensor>) -> Result<Self> {
+        let mut take = |name: &str| {
+            let taken = tensors.remove(&format!("history/{name}"));
+            taken.ok_or_else(|| Error::input(format!("it has no history of {name}")))
+        };
+        Ok(Self {
+            name: String::new(),
+            train: take("train")?.try_into()?,
+            grad_norm: take("grad_norm")?.try_into()?,
+            steps: take("steps")?.try_into()?,
+            validation: take("validation")?.try_into()?,
+            seconds: take("seconds")?.try_into()?,
+        })
     }
 
     /// The newest validation as a line of text.

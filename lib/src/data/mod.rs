@@ -1,4 +1,10 @@
-//! Text as batches of ids.
+//! Text, sentence pairs and reviews as batches of ids.
+
+mod corruption;
+mod masked;
+mod masked_batches;
+mod pairs;
+mod reviews;
 
 use std::path::{Path, PathBuf};
 
@@ -7,6 +13,15 @@ use tch::{Device, Tensor};
 use crate::error::{Error, Result};
 use crate::grammar::Grammar;
 use crate::tokenizers::{CharTokenizer, Tokenizer};
+
+pub use self::pairs::{BOS, EOS, PAD, PairBatch, PairBatches, PairDataset, UNK};
+pub use self::reviews::{Review, ReviewBatch, ReviewBatches, ReviewDataset};
+pub use self::corruption::{Corruption, SpecialIds};
+pub use self::masked::MaskedDataset;
+pub use self::masked_batches::{MaskedBatch, MaskedBatches};
+
+/// The target where there is nothing to predict, such as padding: losses leave it out.
+pub const IGNORE: i64 = -100;
 
 /// The two parts of a data set: models learn from one and are judged on the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,16 +94,7 @@ impl TextDataset {
     /// If the file cannot be read, is not UTF-8, or holds fewer than 100 characters.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let bytes = std::fs::read(path).map_err(|source| {
-            Error::file(path, source, "check the path; it starts at the notebook's folder")
-        })?;
-        let text = String::from_utf8(bytes).map_err(|error| {
-            Error::input(format!(
-                "{}: not UTF-8 at byte {}; convert it, e.g. iconv -f latin1 -t utf8",
-                path.display(),
-                error.utf8_error().valid_up_to()
-            ))
-        })?;
+        let text = read_text(path)?;
         let name = path.file_stem().map_or_else(|| "text".into(), |stem| stem.to_string_lossy().into_owned());
         Self::from_text(&name, &text)
     }
@@ -189,6 +195,14 @@ impl Streams {
         Self { ids: self.ids.to_device(device), ..self }
     }
 
+    /// Goes on with batch number `number`, counted from 0, as if those before had been taken: to continue an
+    /// interrupted training. Call it after [`endless`](Self::endless).
+    pub fn skip_to(self, number: i64) -> Self {
+        let batches = self.batches();
+        let number = if self.endless { number % batches } else { number.min(batches) };
+        Self { position: number * self.time, ..self }
+    }
+
     /// Batches in one walk through the text.
     pub fn batches(&self) -> i64 {
         (self.ids.size()[1] - 1) / self.time
@@ -214,6 +228,19 @@ impl Iterator for Streams {
         self.position += self.time;
         Some(batch)
     }
+}
+
+/// The text of a file, or what is wrong with it.
+fn read_text(path: &Path) -> Result<String> {
+    let bytes = std::fs::read(path)
+        .map_err(|source| Error::file(path, source, "check the path; it starts at the notebook's folder"))?;
+    String::from_utf8(bytes).map_err(|error| {
+        Error::input(format!(
+            "{}: not UTF-8 at byte {}; convert it, e.g. iconv -f latin1 -t utf8",
+            path.display(),
+            error.utf8_error().valid_up_to()
+        ))
+    })
 }
 
 /// Folders where downloaded texts are looked for, the user's own first.

@@ -1,0 +1,163 @@
+//! GPT-2's files in the format of Hugging Face.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use tch::nn::VarStore;
+
+use super::{Gpt, GptConfig};
+use crate::error::{Error, Result};
+use crate::layers::{Activation, Positions};
+use crate::pretrained::{Layout, read_config, write_config};
+
+/// `config.json` of a GPT-2.
+#[derive(Serialize, Deserialize)]
+struct Gpt2Config {
+    model_type: String,
+    #[serde(default)]
+    architectures: Vec<String>,
+    vocab_size: i64,
+    n_positions: i64,
+    n_embd: i64,
+    n_layer: i64,
+    n_head: i64,
+    #[serde(default)]
+    n_inner: Option<i64>,
+    activation_function: Activation,
+    layer_norm_epsilon: f64,
+    resid_pdrop: f64,
+    embd_pdrop: f64,
+    attn_pdrop: f64,
+    #[serde(default = "yes")]
+    tie_word_embeddings: bool,
+    #[serde(default = "yes")]
+    scale_attn_weights: bool,
+    #[serde(default)]
+    scale_attn_by_inverse_layer_idx: bool,
+    #[serde(default)]
+    bos_token_id: Option<i64>,
+    #[serde(default)]
+    eos_token_id: Option<i64>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Gpt2Config {
+    fn new(config: &GptConfig) -> Self {
+        Self {
+            model_type: "gpt2".into(),
+            architectures: vec!["GPT2LMHeadModel".into()],
+            vocab_size: config.vocab_size,
+            n_positions: config.block_size,
+            n_embd: config.d_model,
+            n_layer: config.n_layers,
+            n_head: config.n_heads,
+            n_inner: Some(config.d_ff),
+            activation_function: config.activation,
+            layer_norm_epsilon: config.eps,
+            resid_pdrop: config.dropout,
+            embd_pdrop: config.dropout,
+            attn_pdrop: config.dropout,
+            tie_word_embeddings: true,
+            scale_attn_weights: true,
+            scale_attn_by_inverse_layer_idx: false,
+            bos_token_id: None,
+            eos_token_id: None,
+        }
+    }
+
+    fn sizes(&self) -> Result<GptConfig> {
+        let usual =
+            self.tie_word_embeddings && self.scale_attn_weights && !self.scale_attn_by_inverse_layer_idx;
+        if self.model_type != "gpt2" || !usual {
+            return Err(Error::input(format!(
+                "config.json describes a {:?} that is not a plain GPT-2: choose one with model_type \"gpt2\", tied \
+                 embeddings and attention scaled by √d_head alone",
+                self.model_type
+            )));
+        }
+        Ok(GptConfig {
+            vocab_size: self.vocab_size,
+            block_size: self.n_positions,
+            d_model: self.n_embd,
+            n_layers: self.n_layer,
+            n_heads: self.n_head,
+            d_ff: self.n_inner.unwrap_or(4 * self.n_embd),
+            dropout: self.resid_pdrop,
+            positions: Positions::Learned,
+            activation: self.activation_function,
+            eps: self.layer_norm_epsilon,
+        })
+    }
+}
+
+/// GPT-2's names; its `Conv1D` keeps matrices as `[in, out]`.
+fn layout(n_layers: i64) -> Layout {
+    let mut layout = Layout::new()
+        .same("embedding.ids.weight", "transformer.wte.weight")
+        .same("embedding.positions.weight", "transformer.wpe.weight");
+    for layer in 0..n_layers {
+        let (ours, theirs) = (format!("blocks.{layer}"), format!("transformer.h.{layer}"));
+        for (norm, ln) in [("norm1", "ln_1"), ("norm2", "ln_2")] {
+            for part in ["weight", "bias"] {
+                layout = layout.same(format!("{ours}.{norm}.{part}"), format!("{theirs}.{ln}.{part}"));
+            }
+        }
+        for (linear, conv) in [
+            ("attention.qkv", "attn.c_attn"),
+            ("attention.out", "attn.c_proj"),
+            ("feed_forward.up", "mlp.c_fc"),
+            ("feed_forward.down", "mlp.c_proj"),
+        ] {
+            layout = layout
+                .transposed(format!("{ours}.{linear}.weight"), format!("{theirs}.{conv}.weight"))
+                .same(format!("{ours}.{linear}.bias"), format!("{theirs}.{conv}.bias"));
+        }
+    }
+    layout.same("norm.weight", "transformer.ln_f.weight").same("norm.bias", "transformer.ln_f.bias")
+}
+
+/// Old files lack `transformer.`, hold the causal mask, or repeat the embedding as the head.
+fn rename(name: &str) -> Option<String> {
+    let mask = name.ends_with(".attn.bias") || name.ends_with(".attn.masked_bias");
+    match name {
+        "lm_head.weight" => None,
+        _ if mask => None,
+        _ if name.starts_with("transformer.") => Some(name.into()),
+        _ => Some(format!("transformer.{name}")),
+    }
+}
+
+impl Gpt {
+    /// A GPT-2 from `config.json` and `model.safetensors` in `folder`; `vs` is still empty.
+    ///
+    /// # Errors
+    /// If a file cannot be read, is of another model, or a tensor is missing, extra or of another shape: the
+    /// message names each.
+    pub fn load(vs: &VarStore, folder: impl AsRef<Path>) -> Result<Self> {
+        let folder = folder.as_ref();
+        let config = read_config::<Gpt2Config>(folder)?.sizes()?;
+        let gpt = Self::new(&vs.root(), config)?;
+        layout(config.n_layers).load(vs, folder, rename)?;
+        Ok(gpt)
+    }
+
+    /// Writes `config.json` and `model.safetensors` to `folder`; `GPT2LMHeadModel.from_pretrained(folder)` reads
+    /// them. `vs` is the one that the model was made in.
+    ///
+    /// # Errors
+    /// If positions are not learned, as GPT-2's are, or a file cannot be written.
+    pub fn save(&self, vs: &VarStore, folder: impl AsRef<Path>) -> Result<()> {
+        if self.config.positions != Positions::Learned {
+            return Err(Error::input(format!(
+                "{:?} positions do not exist in GPT-2's format: train with Positions::Learned to export, or keep \
+                 the weights with vs.save",
+                self.config.positions
+            )));
+        }
+        layout(self.config.n_layers).save(vs, &folder)?;
+        write_config(folder, &Gpt2Config::new(&self.config))
+    }
+}

@@ -1,0 +1,242 @@
+//! Models in the files of Hugging Face: `config.json` and `model.safetensors` in one folder.
+//!
+//! Only safetensors are read: a `pytorch_model.bin` is a pickle, which can run any code when it is opened.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::Read;
+use std::path::Path;
+
+use safetensors::tensor::{Dtype, TensorView, serialize_to_file};
+use serde::{Serialize, de::DeserializeOwned};
+use tch::{Device, Tensor, nn::VarStore, no_grad};
+
+use crate::error::{Error, Result};
+
+const WEIGHTS: &str = "model.safetensors";
+const CONFIG: &str = "config.json";
+
+/// Reads `config.json` in `folder`; fields that `T` does not have are left alone.
+///
+/// # Errors
+/// If there is no such file, or it lacks a field of `T`; the message names the file and the field.
+pub fn read_config<T: DeserializeOwned>(folder: impl AsRef<Path>) -> Result<T> {
+    let path = folder.as_ref().join(CONFIG);
+    let text = std::fs::read_to_string(&path).map_err(|source| {
+        Error::file(&path, source, "name a folder with config.json and model.safetensors in it")
+    })?;
+    serde_json::from_str(&text).map_err(|error| {
+        Error::input(format!("{}: {error}; is it the configuration of another model?", path.display()))
+    })
+}
+
+/// Writes `config` to `config.json` in `folder`, which is made if it is missing.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn write_config<T: Serialize>(folder: impl AsRef<Path>, config: &T) -> Result<()> {
+    let folder = folder.as_ref();
+    let path = folder.join(CONFIG);
+    let text = serde_json::to_string_pretty(config)
+        .map_err(|error| Error::input(format!("{}: {error}", path.display())))?;
+    std::fs::create_dir_all(folder)
+        .and_then(|()| std::fs::write(&path, text + "\n"))
+        .map_err(|source| Error::file(&path, source, "choose a folder that you may write to"))
+}
+
+/// What the variables of a model are called in a Hugging Face file, for loading and for saving.
+#[derive(Clone, Debug, Default)]
+pub struct Layout {
+    entries: Vec<Entry>,
+}
+
+#[derive(Clone, Debug)]
+struct Entry {
+    ours: String,
+    theirs: Vec<String>, // more than one: stacked along the first dimension
+    transposed: bool,
+}
+
+impl Entry {
+    /// The shape of each of their tensors, for our tensor of `shape`.
+    fn shape(&self, shape: &[i64]) -> Vec<i64> {
+        let mut shape = shape.to_vec();
+        shape[0] /= self.theirs.len() as i64;
+        if self.transposed {
+            shape.reverse();
+        }
+        shape
+    }
+}
+
+impl Layout {
+    /// An empty layout.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Our variable `ours` is their tensor `theirs`.
+    pub fn same(self, ours: impl Into<String>, theirs: impl Into<String>) -> Self {
+        self.entry(ours, vec![theirs.into()], false)
+    }
+
+    /// Our matrix `ours` `[out, in]` is their tensor `theirs` `[in, out]` (GPT-2's `Conv1D`).
+    pub fn transposed(self, ours: impl Into<String>, theirs: impl Into<String>) -> Self {
+        self.entry(ours, vec![theirs.into()], true)
+    }
+
+    /// Our variable `ours` is their tensors `theirs`, stacked along the first dimension: queries, keys and
+    /// values in one matrix.
+    pub fn stacked<S: Into<String>>(
+        self,
+        ours: impl Into<String>,
+        theirs: impl IntoIterator<Item = S>,
+    ) -> Self {
+        self.entry(ours, theirs.into_iter().map(Into::into).collect(), false)
+    }
+
+    fn entry(mut self, ours: impl Into<String>, theirs: Vec<String>, transposed: bool) -> Self {
+        self.entries.push(Entry { ours: ours.into(), theirs, transposed });
+        self
+    }
+
+    /// Fills `vs` from `model.safetensors` in `folder`, in the kind of the variables.
+    ///
+    /// `rename` brings other names of the same tensors (older versions', say) into the layout's, and returns
+    /// `None` for a tensor that is to be left out.
+    ///
+    /// # Errors
+    /// If a tensor is missing, left over or of another shape: the message names each of them, and `vs` is as
+    /// before. If the file cannot be read, or a variable of `vs` is not in the layout.
+    pub fn load(
+        &self,
+        vs: &VarStore,
+        folder: impl AsRef<Path>,
+        rename: impl Fn(&str) -> Option<String>,
+    ) -> Result<()> {
+        let path = folder.as_ref().join(WEIGHTS);
+        let tensors = read(&path)?;
+        let mut tensors: BTreeMap<String, Tensor> =
+            tensors.into_iter().filter_map(|(name, tensor)| Some((rename(&name)?, tensor))).collect();
+        let variables = self.variables(vs)?;
+        let (mut found, mut wrong) = (Vec::new(), Vec::new());
+        for (entry, variable) in self.entries.iter().zip(variables) {
+            let want = entry.shape(&variable.size());
+            let mut parts = Vec::new();
+            for name in &entry.theirs {
+                match tensors.remove(name) {
+                    None => wrong.push(format!("{name} {want:?} is missing")),
+                    Some(part) if part.size() != want => {
+                        wrong.push(format!("{name} is {:?}, not {want:?}", part.size()));
+                    }
+                    Some(part) if entry.transposed => parts.push(part.tr()),
+                    Some(part) => parts.push(part),
+                }
+            }
+            found.push((variable, parts));
+        }
+        wrong.extend(tensors.iter().map(|(name, tensor)| format!("{name} {:?} is extra", tensor.size())));
+        if !wrong.is_empty() {
+            return Err(Error::input(format!(
+                "{}: {}; the weights and config.json must belong to the same model",
+                path.display(),
+                wrong.join(", ")
+            )));
+        }
+        no_grad(|| {
+            for (variable, parts) in found {
+                let rows = variable.size()[0] / parts.len() as i64;
+                for (part, start) in parts.iter().zip((0..).step_by(rows as usize)) {
+                    variable.narrow(0, start, rows).copy_(part);
+                }
+            }
+        });
+        Ok(())
+    }
+
+    /// Writes `vs` to `model.safetensors` in `folder`, which is made if it is missing.
+    ///
+    /// # Errors
+    /// If the file cannot be written, or a variable of `vs` is not in the layout.
+    pub fn save(&self, vs: &VarStore, folder: impl AsRef<Path>) -> Result<()> {
+        let mut tensors = Vec::new();
+        for (entry, variable) in self.entries.iter().zip(self.variables(vs)?) {
+            let parts = variable.detach().to_device(Device::Cpu).chunk(entry.theirs.len() as i64, 0);
+            for (name, part) in entry.theirs.iter().zip(parts) {
+                let part = if entry.transposed { part.tr() } else { part };
+                tensors.push((name.as_str(), part.contiguous()));
+            }
+        }
+        write(&folder.as_ref().join(WEIGHTS), &tensors)
+    }
+
+    /// The variable of each entry.
+    fn variables(&self, vs: &VarStore) -> Result<Vec<Tensor>> {
+        let mut variables = vs.variables();
+        let take = |entry: &Entry| {
+            variables.remove(&entry.ours).ok_or_else(|| {
+                Error::input(format!("the layout names {}, which the model does not have", entry.ours))
+            })
+        };
+        let found = self.entries.iter().map(take).collect::<Result<_>>()?;
+        match variables.keys().min() {
+            None => Ok(found),
+            Some(name) => Err(Error::input(format!(
+                "{name} is not in the layout: give the model a VarStore of its own, or add the name"
+            ))),
+        }
+    }
+}
+
+/// The names of the tensors in `model.safetensors` in `folder`; reads the header only.
+///
+/// # Errors
+/// If the file cannot be read.
+pub fn tensor_names(folder: impl AsRef<Path>) -> Result<Vec<String>> {
+    let path = folder.as_ref().join(WEIGHTS);
+    let file_error = |source| Error::file(&path, source, "name a folder with model.safetensors in it");
+    let mut file = std::fs::File::open(&path).map_err(file_error)?;
+    let mut length = [0; 8];
+    file.read_exact(&mut length).map_err(file_error)?;
+    let header: BTreeMap<String, serde_json::Value> =
+        serde_json::from_reader(file.take(u64::from_le_bytes(length))).map_err(|error| {
+            Error::input(format!("{}: no safetensors file: {error}; copy it again", path.display()))
+        })?;
+    Ok(header.into_keys().filter(|name| name != "__metadata__").collect())
+}
+
+fn read(path: &Path) -> Result<Vec<(String, Tensor)>> {
+    if let Err(source) = std::fs::metadata(path) {
+        let advice = "only safetensors are read: convert other weights in Python with \
+                      model.save_pretrained(folder), which writes them";
+        return Err(Error::file(path, source, advice));
+    }
+    Ok(Tensor::read_safetensors(path)?)
+}
+
+/// Writes beside `path` first, so that a run that is cut off leaves no half file.
+fn write(path: &Path, tensors: &[(&str, Tensor)]) -> Result<()> {
+    let bytes: Vec<Vec<u8>> = tensors
+        .iter()
+        .map(|(_, tensor)| {
+            let mut bytes = vec![0; tensor.numel() * tensor.kind().elt_size_in_bytes()];
+            tensor.copy_data_u8(&mut bytes, tensor.numel());
+            bytes
+        })
+        .collect();
+    let mut views = Vec::new();
+    for ((name, tensor), bytes) in tensors.iter().zip(&bytes) {
+        let shape = tensor.size().iter().map(|&size| size as usize).collect();
+        let view = TensorView::new(Dtype::try_from(tensor.kind())?, shape, bytes);
+        views.push((*name, view.map_err(|error| unwritten(path, error))?));
+    }
+    let format = HashMap::from([("format".to_string(), "pt".to_string())]); // transformers asks for it
+    let partial = path.with_extension("partial");
+    let file_error = |source| Error::file(path, source, "choose a folder that you may write to");
+    std::fs::create_dir_all(path.parent().unwrap_or(Path::new("."))).map_err(file_error)?;
+    serialize_to_file(views, &Some(format), &partial).map_err(|error| unwritten(path, error))?;
+    std::fs::rename(&partial, path).map_err(file_error)
+}
+
+fn unwritten(path: &Path, error: safetensors::SafeTensorError) -> Error {
+    Error::input(format!("{} cannot be written: {error}; is the disk full?", path.display()))
+}

@@ -1,0 +1,92 @@
+//! What matrix products are computed in (Micikevicius et al. 2018, with bf16 instead of f16).
+
+use tch::Device;
+
+/// What matrix products are computed in. The variables, their gradients and the optimizer are f32 always.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Precision {
+    /// 24 bits of precision.
+    #[default]
+    F32,
+    /// 8 bits of precision, the same range: linear layers, convolutions and attention round their inputs and
+    /// weights to bf16. Fast where the processor multiplies bf16 matrices (AVX-512 BF16, AMX, CUDA cards).
+    Bf16,
+}
+
+impl Precision {
+    /// Runs `f` in this precision: under libtorch's autocast for [`Precision::Bf16`] on a CPU or CUDA
+    /// device, as it is otherwise. Backward passes belong outside.
+    ///
+    /// ```
+    /// use llm_course::train::Precision;
+    /// use tch::{Device, Kind, Tensor};
+    /// let x = Tensor::ones([2, 2], (Kind::Float, Device::Cpu));
+    /// let product = Precision::Bf16.run(Device::Cpu, || x.matmul(&x));
+    /// assert_eq!(product.kind(), Kind::BFloat16);
+    /// ```
+    pub fn run<T>(self, device: Device, f: impl FnOnce() -> T) -> T {
+        let device_type = match (self, device) {
+            (Self::Bf16, Device::Cpu) => 0,
+            (Self::Bf16, Device::Cuda(_)) => 1,
+            _ => return f(),
+        };
+        let _autocast = Autocast::enter(device_type);
+        f()
+    }
+}
+
+/// Autocast is on while this lives; also a panic switches it off again.
+struct Autocast {
+    device_type: i8,
+    enabled_before: bool,
+    kind_before: i8,
+}
+
+impl Autocast {
+    fn enter(device_type: i8) -> Self {
+        // SAFETY: `device_type` is c10::DeviceType's CPU or CUDA; the switches belong to this thread.
+        unsafe {
+            let enabled_before = is_autocast_enabled(device_type);
+            let before = Self { device_type, enabled_before, kind_before: autocast_kind(device_type) };
+            set_autocast_enabled(device_type, true);
+            set_autocast_kind(device_type, BFLOAT16);
+            increment_nesting();
+            before
+        }
+    }
+}
+
+impl Drop for Autocast {
+    fn drop(&mut self) {
+        // SAFETY: as in `enter`. The cache holds rounded weights, which the next step changes.
+        unsafe {
+            if decrement_nesting() == 0 {
+                clear_cache();
+            }
+            set_autocast_kind(self.device_type, self.kind_before);
+            set_autocast_enabled(self.device_type, self.enabled_before);
+        }
+    }
+}
+
+const BFLOAT16: i8 = 15; // c10::ScalarType
+
+// `tch::autocast` reaches CUDA only, and there f16. These functions of libtorch (ATen/autocast_mode.h) take
+// and return one-byte enums and integers, so C's calling convention is theirs; the names are those of the
+// Itanium C++ ABI, which Linux and macOS share.
+unsafe extern "C" {
+    #[link_name = "_ZN2at8autocast19is_autocast_enabledEN3c1010DeviceTypeE"]
+    fn is_autocast_enabled(device_type: i8) -> bool;
+    #[link_name = "_ZN2at8autocast20set_autocast_enabledEN3c1010DeviceTypeEb"]
+    fn set_autocast_enabled(device_type: i8, enabled: bool);
+    #[link_name = "_ZN2at8autocast18get_autocast_dtypeEN3c1010DeviceTypeE"]
+    fn autocast_kind(device_type: i8) -> i8;
+    #[link_name = "_ZN2at8autocast18set_autocast_dtypeEN3c1010DeviceTypeENS1_10ScalarTypeE"]
+    fn set_autocast_kind(device_type: i8, kind: i8);
+    #[link_name = "_ZN2at8autocast17increment_nestingEv"]
+    fn increment_nesting() -> i32;
+    #[link_name = "_ZN2at8autocast17decrement_nestingEv"]
+    fn decrement_nesting() -> i32;
+    #[link_name = "_ZN2at8autocast11clear_cacheEv"]
+    fn clear_cache();
+}

@@ -1,0 +1,295 @@
+//! Training: the optimizer against PyTorch's, the schedule, clipping, accumulation, precision, early stop.
+
+use std::cell::Cell;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use llm_course::models::{CharRnn, CharRnnConfig};
+use llm_course::train::{AdamW, History, Precision, TrainConfig, Trainer, clip_grad_norm};
+use serde_json::Value;
+use tch::{Device, Kind, Tensor, nn, no_grad};
+
+/// `((a·i + c) mod n − n/2) / 2^k` as in `fixtures/make_adamw.py`.
+fn residues(count: i64, a: i64, c: i64, n: i64, divisor: f64, kind: Kind) -> Tensor {
+    let numbers: Vec<f64> = (0..count).map(|i| (((a * i + c) % n) - n / 2) as f64 / divisor).collect();
+    Tensor::from_slice(&numbers).to_kind(kind)
+}
+
+fn fixture_gradient(like: &Tensor, step: i64) -> Tensor {
+    let count = like.numel() as i64;
+    let scale: Vec<f64> = (0..count).map(|i| if i % 3 == 0 { 2f64.powi(-30) } else { 1.0 }).collect();
+    let gradient = residues(count, 7, 13 * step, 31, 16.0, like.kind());
+    (gradient * Tensor::from_slice(&scale).to_kind(like.kind())).view_as(like)
+}
+
+fn numbers(value: &Value) -> Vec<f64> {
+    value.as_array().expect("a list").iter().map(|number| number.as_f64().expect("a number")).collect()
+}
+
+/// The largest difference to what `torch.optim.AdamW` made in 100 steps.
+fn difference_to_pytorch(case: &Value, kind: Kind) -> f64 {
+    let number = |name: &str| case[name].as_f64().expect("a number");
+    let parameter = |shape: &[i64]| {
+        let values = residues(shape.iter().product(), 5, 0, 17, 8.0, kind).view(shape);
+        values.set_requires_grad(true)
+    };
+    let (matrix, vector) = (parameter(&[3, 4]), parameter(&[5]));
+    let parameters = vec![matrix.shallow_clone(), vector.shallow_clone()];
+    let betas = numbers(&case["betas"]);
+    let mut optimizer =
+        AdamW::new(parameters, (betas[0], betas[1]), number("weight_decay")).expect("parameters");
+    for step in 0..100 {
+        let loss = [&matrix, &vector].map(|p| (p * fixture_gradient(p, step)).sum(kind));
+        (&loss[0] + &loss[1]).backward();
+        optimizer.step(number("lr") * (1.0 - step as f64 / 128.0));
+    }
+    let truth = &case[if kind == Kind::Float { "float" } else { "double" }];
+    let off = |p: &Tensor, name: &str| {
+        let truth = Tensor::from_slice(&numbers(&truth[name])).view_as(p);
+        (p.to_kind(Kind::Double) - truth).abs().max().double_value(&[])
+    };
+    off(&matrix, "matrix").max(off(&vector, "vector"))
+}
+
+#[test]
+fn adamw_equals_pytorch_over_100_steps() {
+    let fixture: Value = serde_json::from_str(include_str!("fixtures/adamw.json")).expect("JSON");
+    let cases = fixture["cases"].as_array().expect("a list");
+    assert_eq!((fixture["steps"].as_i64(), cases.len()), (Some(100), 2));
+    for case in cases {
+        let float = difference_to_pytorch(case, Kind::Float);
+        assert!(float <= 1e-6, "f32: {float:e}");
+        let double = difference_to_pytorch(case, Kind::Double);
+        assert!(double <= 1e-12, "f64: {double:e}");
+    }
+}
+
+#[test]
+fn a_learning_rate_of_zero_changes_nothing() {
+    let p = Tensor::from_slice(&[1.0f32, 0.0, -2.0]).view([3, 1]).set_requires_grad(true);
+    let mut optimizer = AdamW::new(vec![p.shallow_clone()], (0.9, 0.99), 0.1).expect("a parameter");
+    (&p * &p).sum(Kind::Float).backward();
+    optimizer.step(0.0);
+    assert_eq!(Vec::<f32>::try_from(p.view(-1)).expect("floats"), [1.0, 0.0, -2.0]);
+}
+
+#[test]
+fn the_learning_rate_rises_and_follows_a_cosine() {
+    let config = TrainConfig { steps: 110, warmup: 10, lr: 1.0, final_lr: 0.1, ..Default::default() };
+    let near = |step: i64, want: f64| {
+        let got = config.lr_at(step);
+        assert!((got - want).abs() < 1e-12, "step {step}: {got}, not {want}");
+    };
+    near(0, 0.1);
+    near(9, 1.0);
+    near(10, 1.0);
+    near(60, 0.55); // half-way: the mean of 1 and 0.1
+    near(110, 0.1);
+    near(1000, 0.1);
+}
+
+#[test]
+fn clipping_bounds_the_norm_and_returns_the_one_before() {
+    let parameters: Vec<Tensor> =
+        [3.0, 4.0].iter().map(|&x| Tensor::from_slice(&[x]).set_requires_grad(true)).collect();
+    let backward = || parameters.iter().for_each(|p| p.square().sum(Kind::Double).backward()); // gradient 2 x
+    backward();
+    assert!((clip_grad_norm(&parameters, 1.0).double_value(&[]) - 10.0).abs() < 1e-12);
+    let after = clip_grad_norm(&parameters, f64::INFINITY).double_value(&[]);
+    assert!((after - 1.0).abs() < 1e-6, "{after}");
+    assert!((parameters[0].grad().double_value(&[0]) - 0.6).abs() < 1e-6, "the direction stays");
+}
+
+/// libtorch's generator belongs to the whole process: tests that train take turns.
+fn alone() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+const VOCAB: i64 = 11;
+
+/// A small character model with its variables and 64 sequences of ids and targets, `[64, 8]`.
+struct Task {
+    vs: nn::VarStore,
+    model: CharRnn,
+    ids: Tensor,
+    targets: Tensor,
+}
+
+impl Task {
+    fn new() -> Self {
+        tch::manual_seed(3);
+        let vs = nn::VarStore::new(Device::Cpu);
+        let config = CharRnnConfig { vocab_size: VOCAB, embed_dim: 16, hidden_dim: 32 };
+        let model = CharRnn::new(&vs.root(), config);
+        let ids = Tensor::randint(VOCAB, [64, 9], (Kind::Int64, Device::Cpu));
+        let targets = (ids.narrow(1, 0, 8) * 3 + 1).remainder(VOCAB); // a rule to learn
+        Self { vs, model, ids: ids.narrow(1, 0, 8), targets }
+    }
+
+    /// Mean loss of `count` sequences from number `first` on.
+    fn loss(&self, first: i64, count: i64) -> Tensor {
+        let ids = self.ids.narrow(0, first, count);
+        let (logits, _) = self.model.forward(&ids, &self.model.zero_state(count));
+        let targets = self.targets.narrow(0, first, count).reshape([-1]);
+        logits.reshape([-1, VOCAB]).to_kind(Kind::Float).cross_entropy_for_logits(&targets)
+    }
+
+    fn fit(&self, config: TrainConfig, batch: i64) -> History {
+        let loss = |number: i64| self.loss(number * batch % 64, batch);
+        let validation = || self.loss(0, 64).double_value(&[]);
+        Trainer::new(&self.vs, config).expect("a model").fit("task", loss, validation).expect("finite")
+    }
+}
+
+const STEPS: TrainConfig = TrainConfig {
+    steps: 60,
+    accumulate: 1,
+    lr: 1e-2,
+    final_lr: 0.1,
+    warmup: 5,
+    weight_decay: 0.01,
+    betas: (0.9, 0.99),
+    clip: 1.0,
+    precision: Precision::F32,
+    validate_every: 20,
+    patience: None,
+};
+
+#[test]
+fn four_accumulated_batches_are_one_four_times_as_large() {
+    let _turn = alone();
+    let (whole, parts) = (Task::new(), Task::new());
+    let large = whole.fit(TrainConfig { steps: 20, ..STEPS }, 64);
+    let small = parts.fit(TrainConfig { steps: 20, accumulate: 4, ..STEPS }, 16);
+    for (step, (a, b)) in large.train.iter().zip(&small.train).enumerate() {
+        assert!((a - b).abs() < 1e-5, "step {step}: {a} and {b}");
+    }
+    assert!((large.grad_norm[0] - small.grad_norm[0]).abs() < 1e-5);
+}
+
+#[test]
+fn bf16_rounds_products_and_learns_as_f32_does() {
+    let _turn = alone();
+    let (precise, rounded) = (Task::new(), Task::new());
+    let f32 = precise.fit(STEPS, 16);
+    let bf16 = rounded.fit(TrainConfig { precision: Precision::Bf16, ..STEPS }, 16);
+    assert!(f32.final_validation() < 0.2 * f32.train[0], "it learns: {f32:?}");
+    let apart = (f32.train[0] - bf16.train[0]).abs();
+    assert!(apart > 0.0 && apart < 0.02, "the first losses differ by rounding only: {apart}");
+    assert!((f32.final_validation() - bf16.final_validation()).abs() < 0.05);
+    let master = rounded.vs.trainable_variables();
+    assert!(master.iter().all(|p| p.kind() == Kind::Float && p.grad().kind() == Kind::Float));
+}
+
+#[test]
+fn bf16_ends_with_its_closure_even_in_a_panic() {
+    let x = Tensor::ones([2, 2], (Kind::Float, Device::Cpu));
+    let kind = || x.matmul(&x).kind();
+    let inside = || Precision::Bf16.run(Device::Cpu, || Precision::Bf16.run(Device::Cpu, kind));
+    assert_eq!((kind(), inside(), kind()), (Kind::Float, Kind::BFloat16, Kind::Float));
+    let panicked = std::panic::catch_unwind(|| Precision::Bf16.run(Device::Cpu, || panic!("on purpose")));
+    assert!(panicked.is_err());
+    assert_eq!((Precision::F32.run(Device::Cpu, kind), kind()), (Kind::Float, Kind::Float));
+}
+
+#[test]
+fn bf16_sees_weights_that_changed() {
+    let w = Tensor::ones([2, 2], (Kind::Float, Device::Cpu)).set_requires_grad(true);
+    let product = || Precision::Bf16.run(Device::Cpu, || w.matmul(&w).sum(Kind::Float).double_value(&[]));
+    assert_eq!(product(), 8.0);
+    let _ = no_grad(|| w.shallow_clone().fill_(2.0));
+    assert_eq!(product(), 32.0);
+}
+
+#[test]
+fn impatience_stops_and_brings_the_best_values_back() {
+    let _turn = alone();
+    let vs = nn::VarStore::new(Device::Cpu);
+    let x = vs.root().zeros("x", &[1]);
+    // The training loss pulls x up for ever; validation is best at x = 1.
+    let config =
+        TrainConfig { steps: 1000, warmup: 0, lr: 0.1, validate_every: 1, patience: Some(3), ..STEPS };
+    let seen = Cell::new(0.0);
+    let validation = || {
+        seen.set(x.double_value(&[0]));
+        (seen.get() - 1.0).powi(2)
+    };
+    let history = Trainer::new(&vs, config)
+        .and_then(|mut trainer| trainer.fit("up", |_| -x.sum(Kind::Float), validation))
+        .expect("finite");
+    let best = history.validation.iter().copied().fold(f64::INFINITY, f64::min);
+    assert_eq!(history.validations_since_best(), 3);
+    assert_eq!(history.train.len(), history.validation.len());
+    assert!(history.train.len() < 20, "stopped early: {}", history.train.len());
+    assert_eq!((x.double_value(&[0]) - 1.0).powi(2), best);
+    assert!(seen.get() > x.double_value(&[0]), "the last values were worse");
+}
+
+#[test]
+fn a_loss_that_is_not_finite_is_reported_with_its_step() {
+    let _turn = alone();
+    let vs = nn::VarStore::new(Device::Cpu);
+    let x = vs.root().ones("x", &[1]);
+    let loss = |step: i64| if step == 7 { x.sum(Kind::Float) / 0.0 } else { x.sum(Kind::Float) };
+    let mut trainer = Trainer::new(&vs, STEPS).expect("a variable");
+    let error = trainer.fit("broken", loss, || 0.0).expect_err("infinite").to_string();
+    assert!(error.starts_with("broken: the loss is inf at step 7:"), "{error}");
+}
+
+#[test]
+fn frozen_variables_stay_as_they_are() {
+    let _turn = alone();
+    let task = Task::new();
+    let embedding = task.vs.variables().remove("embedding.weight").expect("its name");
+    let before = embedding.copy();
+    let _ = embedding.set_requires_grad(false);
+    let history = task.fit(TrainConfig { steps: 5, ..STEPS }, 16);
+    assert_eq!(embedding, before);
+    assert!(history.train[4] < history.train[0], "the others learn");
+}
+
+#[test]
+fn wrong_numbers_are_refused_by_name() {
+    let vs = nn::VarStore::new(Device::Cpu);
+    let _x = vs.root().ones("x", &[1]);
+    for (name, config) in [
+        ("steps 0", TrainConfig { steps: 0, ..STEPS }),
+        ("accumulate 0", TrainConfig { accumulate: 0, ..STEPS }),
+        ("validate_every -1", TrainConfig { validate_every: -1, ..STEPS }),
+        ("patience 0", TrainConfig { patience: Some(0), ..STEPS }),
+        ("lr NaN", TrainConfig { lr: f64::NAN, ..STEPS }),
+        ("clip 0", TrainConfig { clip: 0.0, ..STEPS }),
+        ("betas", TrainConfig { betas: (1.0, 0.99), ..STEPS }),
+    ] {
+        let error = Trainer::new(&vs, config).expect_err(name).to_string();
+        assert!(error.contains(name), "{error}");
+    }
+}
+
+#[test]
+fn a_history_survives_json() {
+    let _turn = alone();
+    let history = Task::new().fit(TrainConfig { steps: 5, ..STEPS }, 16);
+    let json = serde_json::to_string(&history).expect("finite numbers");
+    assert_eq!(serde_json::from_str::<History>(&json).expect("JSON"), history);
+}
+
+#[test]
+fn training_depends_on_the_seed_only() {
+    let _turn = alone();
+    // Between two steps others may draw random numbers: validation must not change what is learnt.
+    let train = |draws: i64| {
+        let task = Task::new();
+        tch::manual_seed(5);
+        let loss =
+            |number: i64| task.loss(number % 4 * 16, 16) * Tensor::rand([], (Kind::Float, Device::Cpu));
+        let validation =
+            || Tensor::rand([draws], (Kind::Double, Device::Cpu)).sum(Kind::Double).double_value(&[]);
+        let config = TrainConfig { steps: 12, validate_every: 2, ..STEPS };
+        Trainer::new(&task.vs, config)
+            .and_then(|mut t| t.fit("seeded", loss, validation))
+            .expect("finite")
+            .train
+    };
+    assert_eq!(train(1), train(100));
+}
