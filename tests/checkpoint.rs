@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use llm_course::data::{Split, TextDataset};
-use llm_course::models::{CharRnn, CharRnnConfig};
+use llm_course::models::{CellKind, CharLm, CharLmConfig};
 use llm_course::rand::{Rng, SeedableRng};
 use llm_course::rand_chacha::ChaCha8Rng;
 use llm_course::train::{Checkpoint, History, TrainConfig, Trainer, evaluate};
@@ -36,9 +36,9 @@ fn train(
     let data = TextDataset::from_text("rhyme", &"one, two, buckle my shoe; ".repeat(40))?;
     let vs = nn::VarStore::new(Device::Cpu);
     let vocab_size = data.tokenizer.chars().len() as i64;
-    let model = CharRnn::new(&vs.root(), CharRnnConfig { vocab_size, embed_dim: 8, hidden_dim: 16 });
-    let mut hidden = model.zero_state(4);
-    let mut trainer = Trainer::new(&vs, config())?.with_state("hidden", &hidden);
+    let model = CharLm::new(&vs.root(), CharLmConfig::new(CellKind::Rnn, vocab_size, 8, 16));
+    let mut state = model.zero_state(4);
+    let mut trainer = Trainer::new(&vs, config())?.with_state("hidden", &state.hidden);
     if let Some((path, every)) = checkpoint {
         trainer = trainer.resumable(path, every)?;
     }
@@ -50,12 +50,12 @@ fn train(
         before(number);
         let batch = batches.next().expect("endless");
         if batch.first {
-            let _ = hidden.zero_();
+            state.zero();
         }
         let noise = Tensor::rand(batch.ids.size(), (Kind::Float, Device::Cpu)).lt(0.1);
         let ids = batch.ids.masked_fill(&noise, 0);
-        let (logits, next) = model.forward(&ids, &hidden.copy());
-        hidden.copy_(&next.detach());
+        let (logits, next) = model.forward(&ids, &state.copy());
+        state.replace(&next);
         loss_of(logits.dropout(0.1, true), &batch.targets)
     };
     let validation = || {

@@ -169,7 +169,7 @@ fn exhaustive(prompt: &[i64], search: BeamSearch, vocab: usize) -> Vec<Hypothesi
 /// All sequences in the same order, scores to 1e-9.
 #[test]
 fn a_wide_beam_is_exhaustive_search() {
-    for (vocab, max_ids) in [(2, 7), (3, 5), (4, 4)] {
+    for (vocab, max_ids) in [(2usize, 7), (3, 5), (4, 4)] {
         for alpha in [0.0, 0.6, 1.0, 2.0] {
             for eos in [None, Some(0), Some(vocab as i64 - 1)] {
                 let search = BeamSearch { width: vocab.pow(max_ids as u32), max_ids, alpha, eos };
@@ -216,7 +216,7 @@ fn width_one_is_greedy() {
 
 /// A bigram model as a table of probabilities, one row for each last id.
 fn table(ids: &Tensor, rows: &[[f64; 4]]) -> Tensor {
-    Tensor::from_slice2(rows).log().embedding(ids, -1, false, false)
+    Tensor::embedding(&Tensor::from_slice2(rows).log(), ids, -1, false, false)
 }
 
 /// After 0, id 1 is likelier than 2, but leads nowhere: 0.6 · 0.3 < 0.4 · 0.9.

@@ -144,7 +144,7 @@ fn heads_one_by_one(
         let (q, k, v) = (project(x, 0, h), project(memory, 1, h), project(memory, 2, h));
         let mut scores = q.matmul(&k.transpose(1, 2)) / (d_head as f64).sqrt();
         if let Some(mask) = mask {
-            scores = scores + (mask.squeeze_dim(1).to_kind(Kind::Double) - 1.0) * 1e9;
+            scores += (mask.squeeze_dim(1).to_kind(Kind::Double) - 1.0) * 1e9;
         }
         scores.softmax(-1, Kind::Double).matmul(&v)
     };
@@ -381,7 +381,7 @@ fn the_cache_gives_what_all_positions_together_give() {
             assert!(message.contains("do not fit into"), "{message}");
         }
         let mut cache = new_cache();
-        block.forward_cached(&x.narrow(1, 0, 8), &mut cache);
+        let _ = block.forward_cached(&x.narrow(1, 0, 8), &mut cache);
         let rows = Tensor::from_slice(&[1i64, 0, 1]);
         let mut beams = cache.select(&rows);
         let last = block.forward_cached(&x.narrow(1, 8, 1).index_select(0, &rows), &mut beams);
@@ -440,7 +440,7 @@ fn dropout_is_on_in_training_and_off_in_evaluation() {
         dropout: 0.2,
     };
     let embedding = Embedding::new(vs.root() / "e", config);
-    tch::no_grad(|| embedding.table.shallow_clone().fill_(1.0));
+    let _ = tch::no_grad(|| embedding.table.shallow_clone().fill_(1.0));
     let ids = Tensor::zeros([10, 100], (Kind::Int64, Device::Cpu));
     let out = embedding.forward(&ids, 0, true);
     let zeros = out.eq(0.0).to_kind(Kind::Double).mean(None::<Kind>).double_value(&[]);

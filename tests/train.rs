@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use llm_course::models::{CharRnn, CharRnnConfig};
+use llm_course::models::{CellKind, CharLm, CharLmConfig};
 use llm_course::train::{AdamW, History, Precision, TrainConfig, Trainer, clip_grad_norm};
 use serde_json::Value;
 use tch::{Device, Kind, Tensor, nn, no_grad};
@@ -110,7 +110,7 @@ const VOCAB: i64 = 11;
 /// A small character model with its variables and 64 sequences of ids and targets, `[64, 8]`.
 struct Task {
     vs: nn::VarStore,
-    model: CharRnn,
+    model: CharLm,
     ids: Tensor,
     targets: Tensor,
 }
@@ -119,8 +119,7 @@ impl Task {
     fn new() -> Self {
         tch::manual_seed(3);
         let vs = nn::VarStore::new(Device::Cpu);
-        let config = CharRnnConfig { vocab_size: VOCAB, embed_dim: 16, hidden_dim: 32 };
-        let model = CharRnn::new(&vs.root(), config);
+        let model = CharLm::new(&vs.root(), CharLmConfig::new(CellKind::Rnn, VOCAB, 16, 32));
         let ids = Tensor::randint(VOCAB, [64, 9], (Kind::Int64, Device::Cpu));
         let targets = (ids.narrow(1, 0, 8) * 3 + 1).remainder(VOCAB); // a rule to learn
         Self { vs, model, ids: ids.narrow(1, 0, 8), targets }

@@ -2,44 +2,82 @@
 //! name in `tests/peers/` has its sizes.
 
 use divan::Bencher;
-use llm_course::models::{CharRnn, CharRnnConfig};
+use llm_course::layers::Score;
+use llm_course::models::{
+    Bert, BertConfig, BertHeads, CellKind, CharLm, CharLmConfig, Gpt, GptConfig, Seq2Seq, Seq2SeqConfig,
+};
 use llm_course::train::{AdamW, clip_grad_norm};
-use tch::nn::{self, RNN};
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Kind, Tensor, nn::VarStore};
 
 fn main() {
     divan::main();
 }
 
-// One function for each model; still to come: seq2seq_step, gpt_step, bert_step.
-
 /// 32 × 64 characters, embedding 64, hidden 384: lesson 01's network.
 #[divan::bench]
-fn char_rnn_step(bencher: Bencher) {
-    let vs = nn::VarStore::new(Device::Cpu);
-    let model = CharRnn::new(&vs.root(), CharRnnConfig { vocab_size: 65, embed_dim: 64, hidden_dim: 384 });
-    let state = model.zero_state(32);
-    training_step(bencher, &vs, || {
-        let (ids, targets) = (random_ids(65, [32, 64]), random_ids(65, [32, 64]));
-        cross_entropy(&model.forward(&ids, &state).0, &targets)
-    });
+fn rnn_step(bencher: Bencher) {
+    char_lm_step(bencher, CharLmConfig::new(CellKind::Rnn, 65, 64, 384));
 }
 
 /// 32 × 64 characters, embedding 128, hidden 256.
 #[divan::bench]
 fn lstm_step(bencher: Bencher) {
-    let vs = nn::VarStore::new(Device::Cpu);
-    let embedding = nn::embedding(vs.root() / "embedding", 65, 128, Default::default());
-    let lstm = nn::lstm(vs.root() / "lstm", 128, 256, Default::default());
-    let head = nn::linear(vs.root() / "head", 256, 65, Default::default());
+    char_lm_step(bencher, CharLmConfig::new(CellKind::Lstm, 65, 128, 256));
+}
+
+fn char_lm_step(bencher: Bencher, config: CharLmConfig) {
+    let vs = VarStore::new(Device::Cpu);
+    let model = CharLm::new(&vs.root(), config);
+    let state = model.zero_state(32);
     training_step(bencher, &vs, || {
         let (ids, targets) = (random_ids(65, [32, 64]), random_ids(65, [32, 64]));
-        let (states, _) = lstm.seq(&ids.apply(&embedding));
-        cross_entropy(&states.apply(&head), &targets)
+        let logits = model.forward(&ids, &state).0;
+        logits.flatten(0, 1).cross_entropy_for_logits(&targets.flatten(0, 1))
     });
 }
 
-fn training_step(bencher: Bencher, vs: &nn::VarStore, loss: impl Fn() -> Tensor) {
+/// GRUs, additive attention, vocabularies of 400, embedding 64, hidden 128, 32 pairs of 16 words.
+#[divan::bench]
+fn seq2seq_step(bencher: Bencher) {
+    let vs = VarStore::new(Device::Cpu);
+    let config = Seq2SeqConfig { kind: CellKind::Gru, ..Seq2SeqConfig::new(400, 400, Score::Additive) };
+    let model = Seq2Seq::new(&vs.root(), config).expect("sizes that fit");
+    let mask = Tensor::ones([32, 16], (Kind::Bool, Device::Cpu));
+    training_step(bencher, &vs, || {
+        let decoded = model.forward(&random_ids(400, [32, 16]), &mask, &random_ids(400, [32, 16]));
+        decoded.loss(&random_ids(400, [32, 16]))
+    });
+}
+
+/// nanoGPT's configuration for the CPU: 4 layers, 4 heads, 128 wide, 12 × 64 ids.
+#[divan::bench]
+fn gpt_step(bencher: Bencher) {
+    let vs = VarStore::new(Device::Cpu);
+    let gpt = Gpt::new(&vs.root(), GptConfig::small(65)).expect("sizes that fit");
+    training_step(bencher, &vs, || gpt.loss(&random_ids(65, [12, 64]), &random_ids(65, [12, 64]), true));
+}
+
+/// 4 layers, 4 heads, 128 wide, vocabulary 2,000, 16 × 64 ids of which 15 % are predicted.
+#[divan::bench]
+fn bert_step(bencher: Bencher) {
+    let vs = VarStore::new(Device::Cpu);
+    let sizes =
+        BertConfig { n_layers: 4, n_heads: 4, dropout: 0.0, block_size: 64, ..BertConfig::tiny(2000) };
+    let bert =
+        Bert::new(&vs.root(), BertConfig { heads: BertHeads::WORDS, ..sizes }).expect("sizes that fit");
+    let (segments, mask) = (
+        Tensor::zeros([16, 64], (Kind::Int64, Device::Cpu)),
+        Tensor::ones([16, 64], (Kind::Bool, Device::Cpu)),
+    );
+    training_step(bencher, &vs, || {
+        let ids = random_ids(2000, [16, 64]);
+        let chosen = Tensor::rand([16, 64], (Kind::Float, Device::Cpu)).lt(0.15);
+        let hidden = bert.forward(&ids.masked_fill(&chosen, 4), &segments, &mask, true);
+        bert.word_loss(&hidden, &ids.masked_fill(&chosen.logical_not(), llm_course::data::IGNORE))
+    });
+}
+
+fn training_step(bencher: Bencher, vs: &VarStore, loss: impl Fn() -> Tensor) {
     let mut optimizer = AdamW::new(vs.trainable_variables(), (0.9, 0.99), 0.1).expect("a model");
     bencher.bench_local(|| {
         let loss = loss();
@@ -52,8 +90,4 @@ fn training_step(bencher: Bencher, vs: &nn::VarStore, loss: impl Fn() -> Tensor)
 
 fn random_ids(vocab_size: i64, shape: [i64; 2]) -> Tensor {
     Tensor::randint(vocab_size, shape, (Kind::Int64, Device::Cpu))
-}
-
-fn cross_entropy(logits: &Tensor, targets: &Tensor) -> Tensor {
-    logits.flatten(0, 1).cross_entropy_for_logits(&targets.flatten(0, 1))
 }

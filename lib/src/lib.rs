@@ -25,7 +25,8 @@ pub mod prelude {
     pub use crate::bilingual::{Alignment, BilingualGrammar, Pair};
     pub use crate::check;
     pub use crate::data::{
-        Batch, Corruption, IGNORE, MaskedDataset, PairDataset, ReviewBatches, ReviewDataset, Split, TextDataset,
+        Batch, Corruption, IGNORE, MaskedDataset, PairDataset, ReviewBatches, ReviewDataset, Split,
+        TextDataset,
     };
     pub use crate::decode::{BeamSearch, Hypothesis, Sampling, beam_search, generate};
     pub use crate::grammar::Grammar;

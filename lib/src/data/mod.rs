@@ -14,11 +14,11 @@ use crate::error::{Error, Result};
 use crate::grammar::Grammar;
 use crate::tokenizers::{CharTokenizer, Tokenizer};
 
-pub use self::pairs::{BOS, EOS, PAD, PairBatch, PairBatches, PairDataset, UNK};
-pub use self::reviews::{Review, ReviewBatch, ReviewBatches, ReviewDataset};
 pub use self::corruption::{Corruption, SpecialIds};
 pub use self::masked::MaskedDataset;
 pub use self::masked_batches::{MaskedBatch, MaskedBatches};
+pub use self::pairs::{BOS, EOS, PAD, PairBatch, PairBatches, PairDataset, UNK};
+pub use self::reviews::{Review, ReviewBatch, ReviewBatches, ReviewDataset};
 
 /// The target where there is nothing to predict, such as padding: losses leave it out.
 pub const IGNORE: i64 = -100;

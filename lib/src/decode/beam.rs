@@ -41,7 +41,7 @@ pub struct Hypothesis {
 /// let search = BeamSearch { width: 2, max_ids: 5, alpha: 0.6, eos: Some(0) };
 /// // after id 1 comes 2, after all others the end
 /// let next = Tensor::from_slice2(&[[9f32, 0., 0.], [0., 0., 9.], [9., 0., 0.]]);
-/// let found = beam_search(&[1], search, |ids| next.embedding(ids, -1, false, false));
+/// let found = beam_search(&[1], search, |ids| Tensor::embedding(&next, ids, -1, false, false));
 /// assert_eq!(found[0].ids, [2]);
 /// ```
 ///

@@ -61,10 +61,10 @@ impl Embedding {
         );
         let mut x = Tensor::embedding(&self.table, ids, -1, false, false);
         if self.config.scale != 1.0 {
-            x = x * self.config.scale;
+            x *= self.config.scale;
         }
         if let Some(positions) = &self.positions {
-            x = x + positions.narrow(0, offset, time).to_kind(self.table.kind());
+            x += positions.narrow(0, offset, time).to_kind(self.table.kind());
         }
         x.dropout(self.config.dropout, train)
     }

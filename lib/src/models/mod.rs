@@ -25,4 +25,4 @@ pub use recurrent_state::RecurrentState;
 pub use rnn::{RnnWeights, rnn_step};
 pub use scheduled_sampling::TeacherForcing;
 pub use seq2seq::{Seq2Seq, Seq2SeqConfig};
-pub use transformer::{Decoder, DecoderState as TransformerState, Encoder, Transformer, TransformerConfig};
+pub use transformer::{Decoder, Encoder, Transformer, TransformerConfig, TransformerState};

@@ -22,6 +22,26 @@ impl RecurrentState {
         self.map(Tensor::shallow_clone)
     }
 
+    /// The same numbers in memory of their own.
+    pub fn copy(&self) -> Self {
+        self.map(Tensor::copy)
+    }
+
+    /// Takes over the numbers of `next`, without their graph, into the tensors that are there; so whoever
+    /// holds a handle to them, such as a trainer's checkpoint, sees the new ones.
+    pub fn replace(&mut self, next: &Self) {
+        self.hidden.copy_(&next.hidden.detach());
+        if let (Some(cell), Some(next)) = (&mut self.cell, &next.cell) {
+            cell.copy_(&next.detach());
+        }
+    }
+
+    /// The state of a text before its first step.
+    pub fn zero(&mut self) {
+        let _ = self.hidden.zero_();
+        let _ = self.cell.as_mut().map(Tensor::zero_);
+    }
+
     /// The states of `rows` `[n]` of the batch, in that order; a row may come several times.
     pub fn select(&self, rows: &Tensor) -> Self {
         self.map(|state| state.index_select(1, rows))

@@ -5,7 +5,7 @@ mod encoder;
 
 use tch::{Kind, Tensor, nn, no_grad};
 
-pub use decoder::{Decoder, DecoderState};
+pub use decoder::{Decoder, TransformerState};
 pub use encoder::Encoder;
 
 use crate::data::IGNORE;
@@ -170,16 +170,16 @@ impl Transformer {
     ///
     /// # Panics
     /// If a source is longer than `block_size`.
-    pub fn encode(&self, src: &Tensor, src_mask: &Tensor) -> DecoderState {
+    pub fn encode(&self, src: &Tensor, src_mask: &Tensor) -> TransformerState {
         no_grad(|| self.decoder.start(&self.encoder.forward(src, src_mask, false), src_mask))
     }
 
     /// One id further: the previous `ids` `[batch]` → logits `[batch, tgt_vocab]` of the next ones. Beam search
-    /// reorders states with [`DecoderState::select`]. Runs without gradients.
+    /// reorders states with [`TransformerState::select`]. Runs without gradients.
     ///
     /// # Panics
     /// If the target gets longer than `block_size`.
-    pub fn decode_step(&self, ids: &Tensor, state: &mut DecoderState) -> Tensor {
+    pub fn decode_step(&self, ids: &Tensor, state: &mut TransformerState) -> Tensor {
         no_grad(|| self.decoder.step(ids, state))
     }
 

@@ -119,7 +119,7 @@ fn nice_step(rough: f64) -> f64 {
 /// The labels of `values`, which are `step` apart: with the same unit and as many decimals.
 fn labels(values: &[f64], step: f64) -> Vec<String> {
     let most = values.iter().fold(0.0_f64, |most, v| most.max(v.abs()));
-    if most >= 1e12 || most < 1e-3 {
+    if !(1e-3..1e12).contains(&most) {
         return values.iter().map(|value| short(*value)).collect();
     }
     let even = |unit: f64| (step / unit).fract() == 0.0;

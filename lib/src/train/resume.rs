@@ -67,13 +67,13 @@ impl Trainer {
     /// ```
     /// # use llm_course::prelude::*;
     /// # let vs = nn::VarStore::new(Device::Cpu);
-    /// # let model = CharRnn::new(&vs.root(), CharRnnConfig { vocab_size: 9, embed_dim: 4, hidden_dim: 5 });
+    /// # let model = CharLm::new(&vs.root(), CharLmConfig::new(CellKind::Rnn, 9, 4, 5));
     /// # let ids = Tensor::zeros([2, 3], (Kind::Int64, Device::Cpu));
-    /// let mut hidden = model.zero_state(2);
-    /// let trainer = Trainer::new(&vs, TrainConfig::default())?.with_state("hidden", &hidden);
+    /// let mut state = model.zero_state(2);
+    /// let trainer = Trainer::new(&vs, TrainConfig::default())?.with_state("hidden", &state.hidden);
     /// let mut loss = |_: i64| {
-    ///     let (logits, next) = model.forward(&ids, &hidden.copy());
-    ///     hidden.copy_(&next.detach());
+    ///     let (logits, next) = model.forward(&ids, &state.copy());
+    ///     state.replace(&next);
     ///     logits.reshape([-1, 9]).cross_entropy_for_logits(&ids.reshape([-1]))
     /// };
     /// # loss(0).backward();

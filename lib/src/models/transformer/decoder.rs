@@ -19,13 +19,13 @@ pub struct Decoder {
 
 /// What a decoder needs to go on: one row for each text of the batch, or for each beam.
 #[derive(Debug)]
-pub struct DecoderState {
+pub struct TransformerState {
     caches: Vec<KvCache>,          // of each layer's attention to itself
     memory: Vec<(Tensor, Tensor)>, // each layer's keys and values of the source
     mask: Mask,
 }
 
-impl DecoderState {
+impl TransformerState {
     /// The states of `rows` (Int64 `[n]`) of the batch, in that order; a row may come several times, as a beam
     /// does.
     pub fn select(&self, rows: &Tensor) -> Self {
@@ -107,11 +107,11 @@ impl Decoder {
     }
 
     /// The state before the first id; `memory` and `src_mask` as in [`forward`](Self::forward).
-    pub fn start(&self, memory: &Tensor, src_mask: &Tensor) -> DecoderState {
+    pub fn start(&self, memory: &Tensor, src_mask: &Tensor) -> TransformerState {
         let TransformerConfig { d_model, n_heads, block_size, .. } = self.config;
         let shape = [memory.size()[0], n_heads, block_size, d_model / n_heads];
         let cache = |_: &DecoderBlock| KvCache::new(shape, memory.kind(), memory.device());
-        DecoderState {
+        TransformerState {
             caches: self.blocks.iter().map(cache).collect(),
             memory: self.blocks.iter().map(|block| block.keys_values(memory)).collect(),
             mask: Mask::Where(key_mask(src_mask)),
@@ -122,7 +122,7 @@ impl Decoder {
     ///
     /// # Panics
     /// If there are more positions than `block_size`.
-    pub fn step(&self, ids: &Tensor, state: &mut DecoderState) -> Tensor {
+    pub fn step(&self, ids: &Tensor, state: &mut TransformerState) -> Tensor {
         let mut x = self.embedding.forward(&ids.unsqueeze(1), state.len(), false); // [batch, 1, d_model]
         for ((block, cache), memory) in self.blocks.iter().zip(&mut state.caches).zip(&state.memory) {
             x = block.forward_cached(&x, cache, memory, &state.mask);
