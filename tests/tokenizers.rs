@@ -128,7 +128,7 @@ fn training_learns_the_crates_merges() {
         let save = |path: &PathBuf| bpe.save(path);
         let ours = through_file("merges", save, |path| std::fs::read_to_string(path).unwrap());
         let ours: serde_json::Value = serde_json::from_str(&ours).unwrap();
-        assert!(bpe.merges().len() > 9);
+        assert!(bpe.merges().len() > 5);
         assert_eq!(ours["model"]["merges"], theirs["model"]["merges"]);
         assert_eq!(ours["model"]["vocab"], theirs["model"]["vocab"]);
     }
@@ -289,11 +289,11 @@ fn words_given_with_spaces_stay() {
     assert_eq!(split_words(" \n"), [""; 0]);
 }
 
-/// A character that Unicode 8 knew: the tables of the crate's BERT normaliser are that old. (U+166D has changed
-/// from a punctuation mark to a symbol since.)
+/// A character that Unicode 8 knew: the tables of the crate's BERT normaliser are that old. (Since then
+/// U+166D has changed from a punctuation mark to a symbol, U+1885 and U+1886 from letters to accents.)
 fn old_char(rng: &mut ChaCha8Rng) -> char {
     static OLD: OnceLock<fancy_regex::Regex> = OnceLock::new();
-    let old = OLD.get_or_init(|| fancy_regex::Regex::new(r"[\p{Age:8.0}--\x{166D}]").unwrap());
+    let old = OLD.get_or_init(|| fancy_regex::Regex::new(r"[\p{Age:8.0}--[\x{166D}\x{1885}\x{1886}]]").unwrap());
     loop {
         let c = if rng.random() { rng.random_range('\0'..'\u{3000}') } else { rng.random() };
         if old.is_match(c.encode_utf8(&mut [0; 4])).unwrap() {

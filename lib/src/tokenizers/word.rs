@@ -111,7 +111,7 @@ fn in_word(c: char) -> bool {
 }
 
 /// Words as a sentence, with spaces where English typography has them: none before `.` or `'s`, none after
-/// `(` or `d'`, and quotation marks open and close in turn.
+/// `(` or `d'`, none inside `7:13`, and quotation marks open and close in turn.
 ///
 /// ```
 /// use llm_course::tokenizers::join_words;
@@ -123,7 +123,9 @@ pub fn join_words<W: AsRef<str>>(words: &[W]) -> String {
     for word in words.iter().map(AsRef::as_ref) {
         let quote = word == "\"";
         let closes = ".,;:!?)]}…%".contains(word) || word.starts_with(['\'', '’']) || (quote && quoted);
-        if !glued && !closes {
+        let digit = |c: char| c.is_ascii_digit();
+        let time = word.starts_with(digit) && text.strip_suffix(':').is_some_and(|t| t.ends_with(digit));
+        if !glued && !closes && !time {
             text.push(' ');
         }
         text.push_str(word);
