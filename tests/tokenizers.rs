@@ -293,7 +293,8 @@ fn words_given_with_spaces_stay() {
 /// U+166D has changed from a punctuation mark to a symbol, U+1885 and U+1886 from letters to accents.)
 fn old_char(rng: &mut ChaCha8Rng) -> char {
     static OLD: OnceLock<fancy_regex::Regex> = OnceLock::new();
-    let old = OLD.get_or_init(|| fancy_regex::Regex::new(r"[\p{Age:8.0}--[\x{166D}\x{1885}\x{1886}]]").unwrap());
+    let old =
+        OLD.get_or_init(|| fancy_regex::Regex::new(r"[\p{Age:8.0}--[\x{166D}\x{1885}\x{1886}]]").unwrap());
     loop {
         let c = if rng.random() { rng.random_range('\0'..'\u{3000}') } else { rng.random() };
         if old.is_match(c.encode_utf8(&mut [0; 4])).unwrap() {

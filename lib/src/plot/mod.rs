@@ -1,6 +1,6 @@
 //! Figures for notebooks: charts, heatmaps, coloured text, timelines, diagrams.
 //!
-//! A [`Figure`] that ends a cell shows itself as one PNG image; [`row`] and [`grid`] join several.
+//! [`Figure::show`] puts a figure under its cell as one PNG image; [`row`] and [`grid`] join several.
 //! The title says what the reader should see, the axes name their units, and a family of models has
 //! the same colour in every figure ([`family_colour`]).
 //!
@@ -159,6 +159,14 @@ impl Figure {
     pub fn level(mut self, name: impl Into<String>, value: impl Number) -> Self {
         self.options.levels.push((name.into(), value.number()));
         self
+    }
+
+    /// The entropy floor of a text as a [`level`](Figure::level), where it is known.
+    pub fn floor(self, floor: Option<f64>) -> Self {
+        match floor {
+            Some(floor) => self.level("entropy floor", floor),
+            None => self,
+        }
     }
 
     /// A labelled vertical line, for charts with a horizontal axis of values: the length seen in training.

@@ -81,9 +81,16 @@ impl Figure {
             .map_err(|e| Error::file(path, e, "check that the folder exists and can be written"))
     }
 
-    /// Shows the figure under the cell: the kernel calls this for a figure that ends a cell.
+    /// Shows the figure under the cell.
     ///
-    /// A mistake in the figure is printed to the standard error instead.
+    /// Lessons end a cell with `.show();` rather than with the figure itself: where an expression that ends
+    /// a cell moves a variable, the kernel prints its `Debug` form instead of the picture.
+    pub fn show(&self) {
+        self.evcxr_display();
+    }
+
+    /// The kernel calls this for a figure that ends a cell. A mistake in the figure is printed to the standard
+    /// error instead.
     pub fn evcxr_display(&self) {
         match self.png() {
             Ok(png) => println!("{}", notebook_image(&png)),
