@@ -192,3 +192,23 @@ fn metrics_by_hand() {
     assert_eq!(accuracy(&[1, 2, 3, 4], &[1, 0, 3, 0]), 0.5);
     assert!((bits(perplexity(0.0).ln() + 2.0_f64.ln()) - 1.0).abs() < 1e-12);
 }
+
+#[test]
+fn windows_are_pieces_of_the_text_with_the_character_after_each() {
+    let text: String = ('!'..='~').cycle().take(2000).collect(); // each character is followed by one other only
+    let data = TextDataset::from_text("alphabet", &text).unwrap();
+    let next: std::collections::HashMap<i64, i64> =
+        data.ids(Split::Train).windows(2).map(|pair| (pair[0], pair[1])).collect();
+    tch::manual_seed(1);
+    let batch = data.windows(Split::Train, 50, 7).unwrap().next().unwrap();
+    assert_eq!((batch.ids.size(), batch.targets.size()), (vec![50, 7], vec![50, 7]));
+    let flat = |t: &tch::Tensor| Vec::<i64>::try_from(t.flatten(0, 1)).unwrap();
+    let (ids, targets) = (flat(&batch.ids), flat(&batch.targets));
+    assert!(ids.iter().zip(&targets).all(|(id, target)| next[id] == *target));
+    let starts: std::collections::HashSet<&i64> = ids.iter().step_by(7).collect();
+    assert!(starts.len() > 20, "windows begin at {} of 94 places", starts.len());
+    for (batch, time) in [(0, 7), (5, 0), (5, 5000)] {
+        let message = data.windows(Split::Train, batch, time).unwrap_err().to_string();
+        assert!(message.contains(&format!("{batch} windows of {time}")), "{message}");
+    }
+}

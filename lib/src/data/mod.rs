@@ -8,7 +8,7 @@ mod reviews;
 
 use std::path::{Path, PathBuf};
 
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use crate::error::{Error, Result};
 use crate::grammar::Grammar;
@@ -154,6 +154,52 @@ impl TextDataset {
     /// If the split is too short, or a size is not positive; the message names the sizes.
     pub fn streams(&self, split: Split, batch: i64, time: i64) -> Result<Streams> {
         Streams::new(&self.ids(split), batch, time)
+    }
+
+    /// `batch` windows of `time` characters at random places of the split, again and again: training data for
+    /// models without a state, such as a GPT. The places come from libtorch's generator.
+    ///
+    /// # Errors
+    /// If the split is too short, or a size is not positive; the message names the sizes.
+    pub fn windows(&self, split: Split, batch: i64, time: i64) -> Result<Windows> {
+        let ids = self.ids(split);
+        if batch < 1 || time < 1 || ids.len() as i64 <= time {
+            return Err(Error::input(format!(
+                "{} characters, {batch} windows of {time}: sizes must be at least 1 and the text longer than a \
+                 window",
+                ids.len()
+            )));
+        }
+        let offsets = Tensor::arange(time, (Kind::Int64, Device::Cpu));
+        Ok(Windows { ids: Tensor::from_slice(&ids), offsets, batch })
+    }
+}
+
+/// An endless iterator over windows at random places of a text; see [`TextDataset::windows`].
+#[derive(Debug)]
+pub struct Windows {
+    ids: Tensor,     // [characters]
+    offsets: Tensor, // 0, 1, … time − 1
+    batch: i64,
+}
+
+impl Windows {
+    /// Moves the text to `device` once, so that batches need no copy.
+    pub fn to_device(self, device: Device) -> Self {
+        Self { ids: self.ids.to_device(device), offsets: self.offsets.to_device(device), ..self }
+    }
+}
+
+impl Iterator for Windows {
+    type Item = Batch;
+
+    fn next(&mut self) -> Option<Batch> {
+        let time = self.offsets.size()[0];
+        let places = (Kind::Int64, self.ids.device());
+        let starts = Tensor::randint(self.ids.size()[0] - time, [self.batch, 1], places);
+        let at = (starts + &self.offsets).flatten(0, 1);
+        let window = |at: &Tensor| self.ids.index_select(0, at).view([self.batch, time]);
+        Some(Batch { ids: window(&at), targets: window(&(&at + 1)), first: true })
     }
 }
 
