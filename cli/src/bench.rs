@@ -19,10 +19,10 @@ use crate::runner::{Job, Options, command::until_stopped, run_notebook};
 pub struct BenchArgs {
     /// Only benchmarks whose name contains this.
     pub filter: Option<String>,
-    /// A Python with an importable torch: the programs in tests/peers run in alternation with the
-    /// benchmarks of the same name, and the table has the ratio.
-    #[arg(long, value_name = "PYTHON")]
-    pub peers: Option<PathBuf>,
+    /// The programs in tests/peers run in alternation with the benchmarks of the same name, and the table has
+    /// the ratio. PYTHON can import torch; without it, the one of `cargo course setup --peers`.
+    #[arg(long, value_name = "PYTHON", num_args = 0..=1)]
+    pub peers: Option<Option<PathBuf>>,
     /// How often each benchmark is started, in turn with its peer.
     #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub rounds: u32,
@@ -47,7 +47,10 @@ pub struct Row {
 /// # Errors
 /// If something does not compile or run, or no name contains the filter.
 pub fn bench(course: &Course, args: &BenchArgs) -> Result<()> {
-    if let Some(python) = &args.peers {
+    let python = args.peers.as_ref().map(|given| given.clone().or_else(|| course.peers_python()));
+    let python =
+        python.map(|python| python.context("no PyTorch: run `cargo course setup --peers`")).transpose()?;
+    if let Some(python) = &python {
         let mut import = Command::new(python);
         output(import.args(["-c", "import torch"])).with_context(|| {
             format!("{} cannot import torch: give a Python that can, e.g. of a venv", python.display())
@@ -57,7 +60,7 @@ pub fn bench(course: &Course, args: &BenchArgs) -> Result<()> {
     for program in compile(course)? {
         for name in names(&program)?.iter().filter(|name| wanted(args, name)) {
             eprintln!("{name} …");
-            rows.push(compare(course, args, &program, name)?);
+            rows.push(compare(course, args, python.as_deref(), &program, name)?);
         }
     }
     let cells = ["trivial_cell", "typical_cell"];
@@ -96,7 +99,13 @@ fn names(program: &Path) -> Result<Vec<String>> {
 }
 
 /// A benchmark and its peer in alternation, so that both see the same machine.
-fn compare(course: &Course, args: &BenchArgs, program: &Path, name: &str) -> Result<Row> {
+fn compare(
+    course: &Course,
+    args: &BenchArgs,
+    python: Option<&Path>,
+    program: &Path,
+    name: &str,
+) -> Result<Row> {
     let samples = args.samples.to_string();
     let script = course.root.join(format!("tests/peers/{name}.py"));
     let mut row = Row { name: name.into(), times: Vec::new(), peer: Vec::new() };
@@ -105,7 +114,7 @@ fn compare(course: &Course, args: &BenchArgs, program: &Path, name: &str) -> Res
         ours.args(["--bench", "--color", "never", "--sample-count", &samples]);
         let tree = output(ours.arg(format!("(^|::){name}$")))?;
         row.times.push(median_in(&tree, name).with_context(|| format!("no median in\n{tree}"))?);
-        if let Some(python) = args.peers.as_ref().filter(|_| script.is_file()) {
+        if let Some(python) = python.filter(|_| script.is_file()) {
             let said = output(Command::new(python).arg(&script).args(["--samples", &samples]))?;
             let said: Value = serde_json::from_str(&said).with_context(|| format!("no JSON: {said}"))?;
             row.peer.push(said["median_ms"].as_f64().context("the peer names no median_ms")?);

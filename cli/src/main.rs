@@ -15,8 +15,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Installs what is missing below .course.
-    Setup,
+    Setup(setup::SetupArgs),
     /// Says what is there, what is missing, and whether a cell runs.
     Doctor,
     /// Opens the course in JupyterLab; so does `cargo course` alone.
@@ -43,7 +42,12 @@ fn execute(course: &Course, command: Option<Command>) -> anyhow::Result<ExitCode
         setup::setup(course)?;
     }
     match command.unwrap_or_else(|| Command::Lab(lab::LabArgs::default())) {
-        Command::Setup => println!("ready: cargo course"),
+        Command::Setup(args) => {
+            if args.peers {
+                setup::setup_peers(course)?;
+            }
+            println!("ready: cargo course");
+        }
         Command::Lab(args) => lab::lab(course, &args)?,
         Command::Doctor => doctor::doctor(course)?,
         Command::Data(args) => data::data(course, &args)?,

@@ -40,6 +40,17 @@ impl Course {
         self.venv().join("bin").join(program)
     }
 
+    /// A Python that can import PyTorch and `transformers`, if `cargo course setup --peers` has made it.
+    pub fn peers_python(&self) -> Option<PathBuf> {
+        let finished = self.home().join("stamps/peers").is_file();
+        Some(self.peers().join("bin/python")).filter(|python| finished && python.is_file())
+    }
+
+    /// The environment of [`peers_python`](Self::peers_python).
+    pub fn peers(&self) -> PathBuf {
+        self.home().join("peers")
+    }
+
     /// The Rust kernel.
     pub fn kernel(&self) -> PathBuf {
         self.home().join("bin/evcxr_jupyter")

@@ -20,6 +20,7 @@ use crate::runner::{Job, Options, Report, command::until_stopped, run_notebook};
 
 const JUPYTER: &str = include_str!("../requirements/jupyter.txt");
 const LIBTORCH: &str = include_str!("../requirements/libtorch.txt");
+const PEERS: &str = include_str!("../requirements/peers.txt");
 const EVCXR: &str = "evcxr_jupyter@0.22.0";
 /// The libtorch that tch 0.24 is made for.
 pub const LIBTORCH_VERSION: &str = "2.11.0";
@@ -43,6 +44,15 @@ debug = false
 opt-level = 2
 debug = false
 "#;
+
+/// Sets up what is missing below .course.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub struct SetupArgs {
+    /// Also PyTorch and transformers, 5 GB: the tests then open exported models there, and `bench --peers`
+    /// compares with them.
+    #[arg(long)]
+    pub peers: bool,
+}
 
 /// Makes what is missing; returns at once if nothing is.
 ///
@@ -103,10 +113,29 @@ fn rust_src(course: &Course) -> Result<()> {
     run(&course.home(), "rust-src", &mut rustup)
 }
 
-fn pip(course: &Course, name: &str, requirements: &str) -> Result<()> {
+/// Makes the environment that comparisons run in; returns at once if it is there.
+///
+/// # Errors
+/// As [`setup`].
+pub fn setup_peers(course: &Course) -> Result<()> {
+    let root = course.root.display().to_string();
+    let step = Step {
+        name: "peers",
+        says: "PyTorch and transformers for comparison, 5 GB (about 3 min)",
+        depends_on: [&root, PEERS].concat(),
+        action: Box::new(|| {
+            let mut python = Command::new("python3");
+            run(&course.home(), "peers", python.args(["-m", "venv", "--clear"]).arg(course.peers()))?;
+            pip(course, &course.peers(), "peers", PEERS)
+        }),
+    };
+    carry_out(&course.home(), || prerequisites::check(course), &[step])
+}
+
+fn pip(course: &Course, venv: &Path, name: &str, requirements: &str) -> Result<()> {
     let list = course.home().join(format!("{name}.txt"));
     fs::write(&list, requirements)?;
-    let mut pip = Command::new(course.venv_bin("python"));
+    let mut pip = Command::new(venv.join("bin/python"));
     pip.args(["-m", "pip", "install", "--disable-pip-version-check", "--no-deps", "-r"]).arg(list);
     run(&course.home(), name, &mut pip)
 }
@@ -116,7 +145,7 @@ fn install_jupyter(course: &Course) -> Result<()> {
     run(&course.home(), "venv", python.args(["-m", "venv", "--clear"]).arg(course.venv()))?;
     // An environment made anew has lost what later steps put into it.
     ["libtorch", "kernelspec"].iter().for_each(|step| forget(&course.home(), step));
-    pip(course, "jupyter", JUPYTER)
+    pip(course, &course.venv(), "jupyter", JUPYTER)
 }
 
 /// The user's own libtorch if `LIBTORCH` names one, else the one in PyPI's wheel of PyTorch.
@@ -129,7 +158,7 @@ fn libtorch_there(course: &Course) -> Result<()> {
         full.args(["-m", "pip", "install", "--disable-pip-version-check", "torch==2.11.0"]);
         run(&course.home(), "libtorch", &mut full)?;
     } else {
-        pip(course, "libtorch", LIBTORCH)?;
+        pip(course, &course.venv(), "libtorch", LIBTORCH)?;
     }
     let link = course.home().join("libtorch");
     let _ = fs::remove_file(&link);

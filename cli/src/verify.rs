@@ -81,6 +81,9 @@ fn rust_tests(course: &Course, args: &TestArgs) -> Result<Counts> {
     let before = std::env::var_os(variable).unwrap_or_default();
     let paths = std::env::split_paths(&before).filter(|path| !path.as_os_str().is_empty());
     command.env(variable, std::env::join_paths(paths.chain([course.libtorch().join("lib")]))?);
+    if let Some(python) = course.peers_python() {
+        command.env("LLM_COURSE_PEERS_PYTHON", python);
+    }
     // Tests run side by side; with threads of their own besides, they would mostly wait for each other.
     command.env("OMP_NUM_THREADS", "1");
     let mut child = command.spawn().context("cargo cannot be started")?;

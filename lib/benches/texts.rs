@@ -7,7 +7,7 @@ use llm_course::decode::{Sampling, generate};
 use llm_course::grammar::Grammar;
 use llm_course::models::{Gpt, GptConfig};
 use llm_course::tokenizers::{Bpe, Tokenizer};
-use tch::{Device, nn::VarStore};
+use tch::{Device, Kind, Tensor, nn::VarStore};
 use tokenizers::models::TrainerWrapper;
 use tokenizers::models::bpe::{BPE, BpeTrainer};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
@@ -16,28 +16,55 @@ fn main() {
     divan::main();
 }
 
-/// A GPT of 4 layers, 128 wide, writes as many ids as its context holds.
-#[divan::bench(args = [64, 256], sample_count = 10)]
-fn generate_cached(bencher: Bencher, context: i64) {
-    let vs = VarStore::new(Device::Cpu);
-    let gpt = Gpt::new(&vs.root(), GptConfig { block_size: context, ..GptConfig::small(65) })
-        .expect("sizes that fit");
-    bencher.bench_local(|| gpt.generate(&[1], context as usize - 1, Sampling::Temperature(1.0)));
+/// A GPT of 4 layers, 128 wide, writes until its context of 64 is full.
+#[divan::bench(sample_count = 10)]
+fn generate_64(bencher: Bencher) {
+    bencher.bench_local(cached(64));
 }
 
-/// The same, each id from all ids before it.
-#[divan::bench(args = [64, 256], sample_count = 10)]
-fn generate_uncached(bencher: Bencher, context: i64) {
-    let vs = VarStore::new(Device::Cpu);
-    let gpt = Gpt::new(&vs.root(), GptConfig { block_size: context, ..GptConfig::small(65) })
-        .expect("sizes that fit");
-    bencher.bench_local(|| {
-        let mut seen = tch::Tensor::empty([1, 0], (tch::Kind::Int64, Device::Cpu));
-        generate(&[1], context as usize - 1, Sampling::Temperature(1.0), |new| {
-            seen = tch::Tensor::cat(&[&seen, new], 1);
+/// The same with a context of 256.
+#[divan::bench(sample_count = 10)]
+fn generate_256(bencher: Bencher) {
+    bencher.bench_local(cached(256));
+}
+
+/// As `generate_64`, each id from all ids before it.
+#[divan::bench(sample_count = 10)]
+fn generate_64_uncached(bencher: Bencher) {
+    bencher.bench_local(uncached(64));
+}
+
+/// As `generate_256`, each id from all ids before it.
+#[divan::bench(sample_count = 10)]
+fn generate_256_uncached(bencher: Bencher) {
+    bencher.bench_local(uncached(256));
+}
+
+fn cached(context: usize) -> impl FnMut() -> Vec<i64> {
+    let (vs, gpt) = gpt(context);
+    move || {
+        let _owner = &vs;
+        gpt.generate(&[1], context - 1, Sampling::Temperature(1.0))
+    }
+}
+
+fn uncached(context: usize) -> impl FnMut() -> Vec<i64> {
+    let (vs, gpt) = gpt(context);
+    move || {
+        let _owner = &vs;
+        let mut seen = Tensor::empty([1, 0], (Kind::Int64, Device::Cpu));
+        generate(&[1], context - 1, Sampling::Temperature(1.0), |new| {
+            seen = Tensor::cat(&[&seen, new], 1);
             gpt.forward(&seen, false)
         })
-    });
+    }
+}
+
+fn gpt(context: usize) -> (VarStore, Gpt) {
+    let vs = VarStore::new(Device::Cpu);
+    let config = GptConfig { block_size: context as i64, ..GptConfig::small(65) };
+    let gpt = Gpt::new(&vs.root(), config).expect("sizes that fit");
+    (vs, gpt)
 }
 
 /// 10 MB of the course's stories.

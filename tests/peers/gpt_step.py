@@ -35,10 +35,10 @@ class Block(nn.Module):
 
 
 class Gpt(nn.Module):
-    def __init__(self):
+    def __init__(self, context=CONTEXT):
         super().__init__()
         self.tokens = nn.Embedding(VOCAB, WIDTH)
-        self.positions = nn.Embedding(CONTEXT, WIDTH)
+        self.positions = nn.Embedding(context, WIDTH)
         self.blocks = nn.Sequential(*(Block() for _ in range(LAYERS)))
         self.norm = nn.LayerNorm(WIDTH, bias=False)
 

@@ -19,22 +19,30 @@ from torch import nn
 
 def measure(model: nn.Module, loss):
     """Times steps of `model`; `loss()` draws a batch and returns the mean loss."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--samples", type=int, default=50)
-    samples = parser.parse_args().samples
     matrices = [p for p in model.parameters() if p.dim() >= 2]
     others = [p for p in model.parameters() if p.dim() < 2]
     groups = [{"params": matrices, "weight_decay": 0.1}, {"params": others, "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(groups, lr=1e-3, betas=(0.9, 0.99))
-    times = []
-    for _ in range(samples + 3):  # the first three warm up
-        begin = time.perf_counter()
+
+    def step():
         step_loss = loss()
         optimizer.zero_grad(set_to_none=True)
         step_loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         step_loss.item()
+
+    measure_calls(step)
+
+
+def measure_calls(call):
+    """Times calls and prints their median."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--samples", type=int, default=50)
+    times = []
+    for _ in range(parser.parse_args().samples + 3):  # the first three warm up
+        begin = time.perf_counter()
+        call()
         times.append(time.perf_counter() - begin)
     result = {
         "name": Path(sys.argv[0]).stem,
