@@ -68,7 +68,7 @@ impl Figure {
     ///     .x_label("parameters").y_label("nats above the floor")
     ///     .points("GPT", [1e4, 1e5, 1e6, 1e7], [0.81, 0.66, 0.52, 0.43])
     ///     .fit_power("GPT");
-    /// # assert!(figure.svg()?.contains("GPT: exponent −0.093 ± 0.002"));
+    /// # assert!(figure.svg()?.contains("GPT: exponent −0.093 ± 0.003"));
     /// # Ok::<(), llm_course::Error>(())
     /// ```
     pub fn fit_power(mut self, name: impl AsRef<str>) -> Self {
