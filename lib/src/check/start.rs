@@ -279,8 +279,8 @@ fn specimens() -> [(&'static str, Loss); 7] {
         ("it accepts absolute differences of all pairs: perfect predictions must give 0", |p, y| {
             (y - p).abs().mean(Kind::Double)
         }),
-        ("it accepts a loss that is always 0: try predictions that are wrong", |p, y| {
-            (y - y).sum(Kind::Double) + p.sum(Kind::Double) * 0.0
+        ("it accepts a loss that is always 0: try predictions that are wrong", |p, _| {
+            p.sum(Kind::Double) * 0.0
         }),
         (
             "it accepts a loss that compares only the means: try wrong predictions with the right mean, e.g. in reverse",
