@@ -47,6 +47,7 @@ pub mod bilingual;
 pub mod check;
 pub mod data;
 pub mod decode;
+mod doctor;
 pub mod error;
 pub mod grammar;
 pub mod layers;
@@ -59,6 +60,7 @@ mod runtime;
 pub mod tokenizers;
 pub mod train;
 
+pub use doctor::{Health, doctor};
 pub use error::{Error, Result};
 pub use runtime::{budget, claim, device, quick, seed};
 
@@ -84,7 +86,9 @@ pub mod prelude {
     pub use crate::train::{
         AdamW, Checkpoint, History, Precision, TrainConfig, Trainer, clip_grad_norm, evaluate,
     };
-    pub use crate::{Error, Result, budget, claim, device, ndarray, quick, rand, rand_chacha, seed, tch};
+    pub use crate::{
+        Error, Result, budget, claim, device, doctor, ndarray, quick, rand, rand_chacha, seed, tch,
+    };
     pub use tch::nn::{self, Module};
     pub use tch::{Device, IndexOp, Kind, Tensor, no_grad};
 }

@@ -9,10 +9,15 @@ use tch::Device;
 /// # Panics
 /// If `LLM_COURSE_DEVICE` names a device that is not there.
 pub fn device() -> Device {
+    try_device().unwrap_or_else(|advice| panic!("{advice}"))
+}
+
+/// The same; an error says what is wrong with `LLM_COURSE_DEVICE`.
+pub(crate) fn try_device() -> Result<Device, String> {
     load_cuda();
     match std::env::var("LLM_COURSE_DEVICE") {
-        Ok(name) => named_device(&name).unwrap_or_else(|advice| panic!("{advice}")),
-        Err(_) => Device::cuda_if_available(),
+        Ok(name) => named_device(&name),
+        Err(_) => Ok(Device::cuda_if_available()),
     }
 }
 

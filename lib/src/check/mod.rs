@@ -7,6 +7,7 @@
 
 mod compare;
 mod rnn;
+mod start;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
@@ -15,6 +16,7 @@ use tch::Tensor;
 
 pub use compare::Cases;
 pub use rnn::*;
+pub use start::*;
 
 /// What a check found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,7 +109,7 @@ impl<F: Copy + 'static> Exercise<F> {
                 let got = quietly(|| (self.run)(answer, &mut Cases::new(case)));
                 match (made, got) {
                     (Ok(made), Ok(got)) => compare::difference(&got, &made).is_none(),
-                    (Err(made), Err(got)) => made == got,
+                    (Err(made), Err(got)) => short(&made) == short(&got), // libtorch's stack differs
                     _ => false,
                 }
             })
