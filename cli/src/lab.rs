@@ -1,5 +1,6 @@
 //! `cargo course lab`: JupyterLab on this machine only, with its token.
 
+use std::fs;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
@@ -19,14 +20,19 @@ pub struct LabArgs {
     port: Option<u16>,
 }
 
+/// JupyterLab asks nobody whether there is news, and does not look for updates.
+const SETTINGS: &str = r#"{"@jupyterlab/apputils-extension:notification":
+    {"checkForUpdates": false, "doNotDisturbMode": false, "fetchNews": "false"}}"#;
+
 /// Becomes JupyterLab; returns only if that failed.
 ///
 /// # Errors
 /// If JupyterLab does not start.
 pub fn lab(course: &Course, args: &LabArgs) -> Result<()> {
     let mut jupyter = Command::new(course.venv_bin("jupyter"));
-    jupyter.current_dir(&course.root).args(["lab", "--ip=127.0.0.1", "--LabApp.news_url="]);
-    jupyter.arg("--LabApp.check_for_updates_class=jupyterlab.handlers.announcements.NeverCheckForUpdate");
+    jupyter.current_dir(&course.root).args(["lab", "--ip=127.0.0.1"]);
+    let settings = course.venv().join("share/jupyter/lab/settings");
+    fs::create_dir_all(&settings).and_then(|()| fs::write(settings.join("overrides.json"), SETTINGS))?;
     if args.no_browser {
         jupyter.arg("--no-browser");
     }
