@@ -1,43 +1,14 @@
 //! BERT against Hugging Face's, number by number and file by file; that padding does nothing.
 
+mod compare;
+
 use std::path::{Path, PathBuf};
 
 use llm_course::data::{Corruption, IGNORE, MaskedDataset};
 use llm_course::models::{Bert, BertClassifier, BertConfig, BertHeads};
 use tch::{Device, IndexOp, Kind, Tensor, nn::VarStore};
 
-fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures").join(name)
-}
-
-/// A folder of this test's own, empty.
-fn scratch(name: &str) -> PathBuf {
-    let folder = std::env::temp_dir().join(format!("llm_course_bert_{}_{name}", std::process::id()));
-    let _ = std::fs::remove_dir_all(&folder);
-    std::fs::create_dir_all(&folder).unwrap();
-    folder
-}
-
-/// The tensors of a file, in the order of their names.
-fn tensors(file: PathBuf) -> Vec<(String, Tensor)> {
-    let mut tensors = Tensor::read_safetensors(file).unwrap();
-    tensors.sort_by(|a, b| a.0.cmp(&b.0));
-    tensors
-}
-
-fn get(tensors: &[(String, Tensor)], name: &str) -> Tensor {
-    tensors.iter().find(|(n, _)| n == name).unwrap_or_else(|| panic!("no {name}")).1.shallow_clone()
-}
-
-fn difference(a: &Tensor, b: &Tensor) -> f64 {
-    assert_eq!(a.size(), b.size());
-    (a - b).abs().max().double_value(&[])
-}
-
-fn assert_close(what: &str, a: &Tensor, b: &Tensor, tolerance: f64) {
-    let difference = difference(a, b);
-    assert!(difference <= tolerance, "{what}: {difference:e} > {tolerance:e}");
-}
+use compare::{assert_close, check_in_transformers, difference, fixture, get, scratch, tensors};
 
 fn load(folder: &Path) -> (VarStore, Bert) {
     let vs = VarStore::new(Device::Cpu);
@@ -81,17 +52,6 @@ fn distilbert_is_a_bert_without_segments_and_pooler() {
     assert_close("hidden states", &Tensor::stack(&trace.hidden, 0), &get(&outputs, "hidden"), 1e-5);
     let hidden = bert.forward(&ids, &segments, &mask, false);
     assert_close("word logits", &bert.word_logits(&hidden), &get(&outputs, "logits"), 1e-5);
-}
-
-/// With a Python that has `transformers`: what we saved gives the same there.
-fn check_in_transformers(folder: &Path, outputs: &[(&str, &Tensor)]) {
-    let Some(python) = std::env::var_os("LLM_COURSE_PEERS_PYTHON") else { return };
-    Tensor::write_safetensors(outputs, folder.join("outputs.safetensors")).unwrap();
-    let output =
-        std::process::Command::new(python).arg(fixture("check_export.py")).arg(folder).output().unwrap();
-    let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-    assert!(output.status.success(), "{}{}", text[0], text[1]);
-    print!("{}", text[0]);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! GPT: the cache against the whole, Hugging Face's numbers and files, initialisation, and that it learns.
 
+mod compare;
+
 use std::path::{Path, PathBuf};
 
 use llm_course::data::{Split, TextDataset};
@@ -12,15 +14,7 @@ use llm_course::train::{AdamW, TrainConfig, Trainer};
 use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor};
 
-fn difference(a: &Tensor, b: &Tensor) -> f64 {
-    assert_eq!(a.size(), b.size());
-    (a - b).abs().max().double_value(&[])
-}
-
-fn assert_close(what: &str, a: &Tensor, b: &Tensor, tolerance: f64) {
-    let difference = difference(a, b);
-    assert!(difference <= tolerance, "{what}: {difference:e} > {tolerance:e}");
-}
+use compare::{assert_close, check_in_transformers, difference, fixture, get, scratch, tensors};
 
 const ALL: [Positions; 3] = [Positions::Learned, Positions::Sinusoidal, Positions::Rotary];
 
@@ -217,29 +211,6 @@ fn sizes_that_do_not_fit_are_refused_with_advice() {
     assert!(vs.is_empty(), "nothing is made of a wrong size");
 }
 
-fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures").join(name)
-}
-
-/// A folder of this test's own, empty.
-fn scratch(name: &str) -> PathBuf {
-    let folder = std::env::temp_dir().join(format!("llm_course_gpt_{}_{name}", std::process::id()));
-    let _ = std::fs::remove_dir_all(&folder);
-    std::fs::create_dir_all(&folder).unwrap();
-    folder
-}
-
-/// The tensors of a file, in the order of their names.
-fn tensors(file: PathBuf) -> Vec<(String, Tensor)> {
-    let mut tensors = Tensor::read_safetensors(file).unwrap();
-    tensors.sort_by(|a, b| a.0.cmp(&b.0));
-    tensors
-}
-
-fn get(tensors: &[(String, Tensor)], name: &str) -> Tensor {
-    tensors.iter().find(|(n, _)| n == name).unwrap_or_else(|| panic!("no {name}")).1.shallow_clone()
-}
-
 fn load(folder: &Path) -> (VarStore, Gpt) {
     let vs = VarStore::new(Device::Cpu);
     let gpt = Gpt::load(&vs, folder).unwrap();
@@ -281,7 +252,7 @@ fn what_we_save_has_hugging_faces_names_and_shapes_and_loads_there() {
     let ids = get(&tensors(fixture("gpt2/outputs.safetensors")), "full.ids");
     let logits = gpt.forward(&ids, false);
     assert_eq!(again.forward(&ids, false), logits, "saved and loaded");
-    check_in_transformers(&folder, &ids, &logits);
+    check_in_transformers(&folder, &[("ids", &ids), ("logits", &logits)]);
 
     // One of our own making, with another size of feed-forward layer and another activation.
     let vs = VarStore::new(Device::Cpu);
@@ -293,19 +264,7 @@ fn what_we_save_has_hugging_faces_names_and_shapes_and_loads_there() {
     let ids = random_ids([2, 40]);
     let logits = gpt.forward(&ids, false);
     assert_eq!(load(&folder).1.forward(&ids, false), logits);
-    check_in_transformers(&folder, &ids, &logits);
-}
-
-/// With a Python that has `transformers`: what we saved gives the same there.
-fn check_in_transformers(folder: &Path, ids: &Tensor, logits: &Tensor) {
-    let Some(python) = std::env::var_os("LLM_COURSE_PEERS_PYTHON") else { return };
-    let outputs = [("ids", ids), ("logits", logits)];
-    Tensor::write_safetensors(&outputs, folder.join("outputs.safetensors")).unwrap();
-    let output =
-        std::process::Command::new(python).arg(fixture("check_export.py")).arg(folder).output().unwrap();
-    let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-    assert!(output.status.success(), "{}{}", text[0], text[1]);
-    print!("{}", text[0]);
+    check_in_transformers(&folder, &[("ids", &ids), ("logits", &logits)]);
 }
 
 /// Writes the fixture's weights, renamed or changed by `change`, with its configuration.

@@ -1,5 +1,7 @@
 //! What transformers are made of: by hand against libtorch's kernels, and against the definitions.
 
+mod compare;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use llm_course::layers::{
@@ -11,17 +13,9 @@ use llm_course::layers::{
 use tch::nn::VarStore;
 use tch::{Device, IndexOp, Kind, Tensor};
 
+use compare::{assert_close, difference};
+
 const F64: (Kind, Device) = (Kind::Double, Device::Cpu);
-
-fn assert_close(what: &str, a: &Tensor, b: &Tensor, tolerance: f64) {
-    assert_eq!(a.size(), b.size(), "{what}");
-    let difference = (a - b).abs().max().double_value(&[]);
-    assert!(difference <= tolerance, "{what}: {difference:e} > {tolerance:e}");
-}
-
-fn difference(a: &Tensor, b: &Tensor) -> f64 {
-    (a - b).abs().max().double_value(&[])
-}
 
 /// The message of the panic that `f` must end in.
 fn panic_of<T>(f: impl FnOnce() -> T) -> String {

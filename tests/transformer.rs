@@ -1,5 +1,7 @@
 //! The encoder–decoder: padding and the future change nothing, steps equal the whole, and it learns to copy.
 
+mod compare;
+
 use llm_course::Error;
 use llm_course::data::IGNORE;
 use llm_course::layers::{NormOrder, Positions};
@@ -10,19 +12,11 @@ use rand_chacha::ChaCha8Rng;
 use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor};
 
+use compare::{assert_close, difference};
+
 const PAD: i64 = 0;
 const START: i64 = 1;
 const END: i64 = 2;
-
-fn difference(a: &Tensor, b: &Tensor) -> f64 {
-    assert_eq!(a.size(), b.size());
-    (a - b).abs().max().double_value(&[])
-}
-
-fn assert_close(what: &str, a: &Tensor, b: &Tensor, tolerance: f64) {
-    let difference = difference(a, b);
-    assert!(difference <= tolerance, "{what}: {difference:e} > {tolerance:e}");
-}
 
 /// Every combination of choices, small and in f64, with a name.
 fn models() -> Vec<(String, VarStore, Transformer)> {

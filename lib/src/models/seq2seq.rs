@@ -5,6 +5,7 @@ use tch::{Kind, Tensor, nn, no_grad};
 
 use super::decoded::joined;
 use super::{CellKind, Decoded, DecoderState, Recurrent, RecurrentConfig, RecurrentState, Translation};
+use crate::decode::greedy;
 use crate::error::{Error, Result};
 use crate::layers::{Attention, Memory, Score};
 
@@ -177,27 +178,15 @@ impl Seq2Seq {
         max_length: usize,
     ) -> Translation {
         no_grad(|| {
-            let batch = src.size()[0];
             let mut state = self.start(src, src_mask);
-            let mut last = Tensor::full([batch], start_id, (Kind::Int64, src.device()));
-            let (mut ids, mut open) = (vec![Vec::new(); batch as usize], vec![true; batch as usize]);
             let mut weights = Vec::new();
-            for _ in 0..max_length {
-                let (logits, next) = self.step(&last, &state);
-                last = logits.argmax(-1, false);
+            let start = Tensor::full([src.size()[0]], start_id, (Kind::Int64, src.device()));
+            let ids = greedy(&start, end_id, max_length, |last| {
+                let (logits, next) = self.step(last, &state);
                 state = next;
                 weights.extend(state.weights.as_ref().map(|weights| weights.unsqueeze(1)));
-                let said = Vec::<i64>::try_from(&last).expect("[batch] of ids");
-                for (row, id) in said.into_iter().enumerate() {
-                    open[row] &= id != end_id;
-                    if open[row] {
-                        ids[row].push(id);
-                    }
-                }
-                if !open.contains(&true) {
-                    break;
-                }
-            }
+                logits
+            });
             Translation { ids, weights: joined(&weights) }
         })
     }

@@ -9,6 +9,7 @@ pub use decoder::{Decoder, TransformerState};
 pub use encoder::Encoder;
 
 use crate::data::IGNORE;
+use crate::decode::greedy;
 use crate::error::{Error, Result};
 use crate::layers::{
     Activation, BlockConfig, Embedding, EmbeddingConfig, NormOrder, Positions, Rotary, WeightInit,
@@ -193,25 +194,9 @@ impl Transformer {
         end_id: i64,
         max_length: usize,
     ) -> Vec<Vec<i64>> {
-        no_grad(|| {
-            let batch = src.size()[0];
-            let mut state = self.encode(src, src_mask);
-            let mut last = Tensor::full([batch], start_id, (Kind::Int64, src.device()));
-            let (mut ids, mut open) = (vec![Vec::new(); batch as usize], vec![true; batch as usize]);
-            for _ in 0..max_length.min(self.config.block_size as usize) {
-                last = self.decode_step(&last, &mut state).argmax(-1, false);
-                let said = Vec::<i64>::try_from(&last).expect("[batch] of ids");
-                for (row, id) in said.into_iter().enumerate() {
-                    open[row] &= id != end_id;
-                    if open[row] {
-                        ids[row].push(id);
-                    }
-                }
-                if !open.contains(&true) {
-                    break;
-                }
-            }
-            ids
-        })
+        let mut state = self.encode(src, src_mask);
+        let start = Tensor::full([src.size()[0]], start_id, (Kind::Int64, src.device()));
+        let max_length = max_length.min(self.config.block_size as usize);
+        greedy(&start, end_id, max_length, |last| self.decode_step(last, &mut state))
     }
 }
