@@ -6,6 +6,7 @@
 //! notebook always runs to its end.
 
 mod compare;
+mod lstm;
 mod rnn;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,6 +15,7 @@ use std::sync::Mutex;
 use tch::Tensor;
 
 pub use compare::Cases;
+pub use lstm::*;
 pub use rnn::*;
 
 /// What a check found.
