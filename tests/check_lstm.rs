@@ -117,7 +117,7 @@ fn lstm_step() {
                 step(x, h, c, &w, [0, 1, 2, 3])
             }),
             ("graph is cut", |x, h, c, w| tch::no_grad(|| step(x, h, c, w, [0, 1, 2, 3]))),
-            ("panicked", |x, h, c, w| step(x, &x.mm(&h.tr()), c, w, [0, 1, 2, 3])),
+            ("panicked", |x, _, c, w| step(x, &x.unsqueeze(0).unsqueeze(0), c, w, [0, 1, 2, 3])),
         ],
     );
 }
@@ -309,13 +309,6 @@ fn stream_test() {
             ("shuffled", |_| true),
             ("rejects sound streams", |_| false),
             ("second walk", |batches| batches.windows(2).all(|pair| follows(&pair[0], &pair[1]))),
-            ("same row", |batches| {
-                batches.iter().all(|batch| {
-                    (1..batch.ids.size()[0]).all(|row| {
-                        batch.targets.int64_value(&[row - 1, -1]) == batch.ids.int64_value(&[row, 0])
-                    }) || batch.ids.int64_value(&[0, 0]) >= 0
-                })
-            }),
             ("compare all rows", |batches| {
                 batches.windows(2).all(|pair| {
                     let last = pair[0].targets.int64_value(&[0, -1]);
