@@ -6,6 +6,7 @@
 //! notebook always runs to its end.
 
 mod compare;
+mod lstm;
 mod rnn;
 mod start;
 
@@ -15,6 +16,7 @@ use std::sync::Mutex;
 use tch::Tensor;
 
 pub use compare::Cases;
+pub use lstm::*;
 pub use rnn::*;
 pub use start::*;
 
