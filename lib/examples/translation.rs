@@ -113,10 +113,15 @@ fn alignment_errors(data: &PairDataset, pairs: &[Pair], model: &Model) -> Result
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [name, number, options @ ..] = arguments.as_slice() else {
-        return Err(Error::Input("give a model (none, additive, dot, scaled, transformer) and a seed".into()));
+        return Err(Error::Input(
+            "give a model (none, additive, dot, scaled, transformer) and a seed".into(),
+        ));
     };
-    let options: HashMap<&str, f64> =
-        options.iter().filter_map(|o| o.split_once('=')).filter_map(|(k, v)| Some((k, v.parse().ok()?))).collect();
+    let options: HashMap<&str, f64> = options
+        .iter()
+        .filter_map(|o| o.split_once('='))
+        .filter_map(|(k, v)| Some((k, v.parse().ok()?)))
+        .collect();
     let option = |name: &str, default: f64| options.get(name).copied().unwrap_or(default);
     let size = |name: &str, default: i64| option(name, default as f64) as i64;
     tch::set_num_threads(size("threads", 1) as i32);
@@ -153,7 +158,9 @@ fn main() -> Result<()> {
             };
             Model::Transformer(Transformer::new(&vs.root(), config)?)
         }
-        other => return Err(Error::Input(format!("no model {other:?}: none, additive, dot, scaled, transformer"))),
+        other => {
+            return Err(Error::Input(format!("no model {other:?}: none, additive, dot, scaled, transformer")));
+        }
     };
     let parameters: usize = vs.trainable_variables().iter().map(Tensor::numel).sum();
     let config = TrainConfig {
@@ -186,7 +193,11 @@ fn main() -> Result<()> {
                 format!("{:.1}", score(&of.map(|(_, both)| both.clone()).collect::<Vec<_>>()))
             })
             .collect();
-        println!("{part}: perplexity {:.2} teacher-forced, {:.1} free-running", perplexity(forced), perplexity(free));
+        println!(
+            "{part}: perplexity {:.2} teacher-forced, {:.1} free-running",
+            perplexity(forced),
+            perplexity(free)
+        );
         println!("  BLEU {:.1}; by length fifth {}; exact {:.3}", score(&all), fifths.join(" "), exact);
         if let Some(rate) = alignment_errors(&data, pairs, &model)? {
             println!("  alignment error rate {rate:.3}");
