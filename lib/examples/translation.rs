@@ -1,7 +1,9 @@
 //! Trains one model on the translation pairs and prints how well it translates:
-//! `cargo run --release -p llm_course --example translation -- none|additive|dot|scaled|transformer SEED [NAME=VALUE …]`,
-//! where NAME is one of pairs, steps, batch, lr, embed, hidden, both (1: the encoder reads both ways), dropout, teacher,
-//! d_model, d_ff, layers, heads, threads, decay.
+//! `cargo run --release -p llm_course --example translation -- none|additive|dot|scaled|transformer SEED [NAME=VALUE …]`.
+//!
+//! NAME is one of pairs, steps, batch, lr, embed, hidden, layers, gru (1: GRU cells), both (1: the encoder reads both
+//! ways), dropout, teacher (share of right previous words at the end), d_model, d_ff, heads, decay, warmup, final,
+//! every, threads.
 
 use std::collections::HashMap;
 use std::time::Instant;
@@ -11,7 +13,6 @@ use llm_course::data::{BOS, EOS, PairBatch};
 use llm_course::metrics::{Smoothing, alignment_error_rate, bleu};
 use llm_course::models::Decoded;
 use llm_course::prelude::*;
-use llm_course::tch::Reduction;
 
 /// One of the two translators.
 enum Model {
@@ -126,6 +127,14 @@ fn main() -> Result<()> {
     let size = |name: &str, default: i64| option(name, default as f64) as i64;
     tch::set_num_threads(size("threads", 1) as i32);
 
+    let (plain, attends) = (name == "none", ["additive", "dot", "scaled"].contains(&name.as_str()));
+    let lr = if plain {
+        8e-3
+    } else if attends {
+        4e-3
+    } else {
+        3e-3
+    };
     let data = PairDataset::translation(size("pairs", 20_000) as usize, 200, 500, 1)?;
     seed(number.parse().unwrap_or(1));
     let vs = nn::VarStore::new(device());
@@ -133,11 +142,11 @@ fn main() -> Result<()> {
     let recurrent = |score: Score| -> Result<Model> {
         let config = Seq2SeqConfig {
             embed_dim: size("embed", 64),
-            hidden_dim: size("hidden", 128),
+            hidden_dim: size("hidden", if plain { 192 } else { 128 }),
             n_layers: size("layers", 1),
-            bidirectional: size("both", 0) == 1,
+            bidirectional: size("both", 1) == 1,
             dropout: option("dropout", 0.0),
-            kind: if size("gru", 0) == 1 { CellKind::Gru } else { CellKind::Lstm },
+            kind: if size("gru", i64::from(plain)) == 1 { CellKind::Gru } else { CellKind::Lstm },
             ..Seq2SeqConfig::new(src, tgt, score)
         };
         Ok(Model::Seq2Seq(Seq2Seq::new(&vs.root(), config)?))
@@ -159,13 +168,15 @@ fn main() -> Result<()> {
             Model::Transformer(Transformer::new(&vs.root(), config)?)
         }
         other => {
-            return Err(Error::Input(format!("no model {other:?}: none, additive, dot, scaled, transformer")));
+            return Err(Error::Input(format!(
+                "no model {other:?}: none, additive, dot, scaled, transformer"
+            )));
         }
     };
     let parameters: usize = vs.trainable_variables().iter().map(Tensor::numel).sum();
     let config = TrainConfig {
-        steps: size("steps", 1000),
-        lr: option("lr", 3e-3),
+        steps: size("steps", if attends { 1500 } else { 2000 }),
+        lr: option("lr", lr),
         warmup: size("warmup", 100),
         final_lr: option("final", 0.02),
         weight_decay: option("decay", 0.01),
@@ -173,7 +184,7 @@ fn main() -> Result<()> {
         ..Default::default()
     };
     let teacher = TeacherForcing::Linear { end: option("teacher", 1.0), steps: config.steps };
-    let mut batches = data.batches(&data.train, size("batch", 64), 1)?.endless();
+    let mut batches = data.batches(&data.train, size("batch", 32), 1)?.endless();
     let start = Instant::now();
     Trainer::new(&vs, config)?.fit(
         name,
@@ -181,7 +192,6 @@ fn main() -> Result<()> {
         || per_word(&data, &data.validation, |batch| model.loss(batch, 1.0, false)).expect("pairs"),
     )?;
     println!("{name}, seed {number}: {parameters} parameters, {:.0} s", start.elapsed().as_secs_f64());
-    let _ = Reduction::Mean;
     for (part, pairs) in [("test", &data.test), ("held out", &data.held_out)] {
         let forced = per_word(&data, pairs, |batch| model.loss(batch, 1.0, false))?;
         let free = per_word(&data, pairs, |batch| model.free_running_loss(batch))?;
