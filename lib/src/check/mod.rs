@@ -9,6 +9,7 @@ mod compare;
 mod lstm;
 mod rnn;
 mod start;
+mod seq2seq;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
@@ -19,6 +20,7 @@ pub use compare::Cases;
 pub use lstm::*;
 pub use rnn::*;
 pub use start::*;
+pub use seq2seq::*;
 
 /// What a check found.
 #[derive(Clone, Debug, PartialEq, Eq)]
