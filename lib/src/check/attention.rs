@@ -202,12 +202,10 @@ pub fn masked_softmax_exercise() -> Exercise<MaskedSoftmax> {
                 "the mask has no effect: masked_fill returns a new tensor, use what it returns",
                 |s, _| s.softmax(-1, Kind::Double),
             ),
-            mistake("masked scores become −1, which still gets a weight: fill with f64::NEG_INFINITY", |s, m| {
-                s.masked_fill(&m.logical_not(), -1.0).softmax(-1, Kind::Double)
-            }),
-            mistake("these are log-weights: softmax, not log_softmax", |s, m| {
-                hide(s, m).log_softmax(-1, Kind::Double)
-            }),
+            mistake(
+                "masked scores become −1, which still gets a weight: fill with f64::NEG_INFINITY",
+                |s, m| s.masked_fill(&m.logical_not(), -1.0).softmax(-1, Kind::Double),
+            ),
             mistake("the softmax is missing: these are the masked scores", hide),
             mistake("the graph is cut: detach or no_grad inside the softmax stops the gradient", |s, m| {
                 right(s, m).detach()
@@ -254,7 +252,9 @@ pub fn scaled_dot_product_exercise() -> Exercise<MatrixAttention> {
         number: "4.3",
         reference: scaled_attention,
         mistakes: vec![
-            mistake("the scale is missing: divide the scores by √d_k", |q, k, v, m| divided(q, k, v, m, 1.0)),
+            mistake("the scale is missing: divide the scores by √d_k", |q, k, v, m| {
+                divided(q, k, v, m, 1.0)
+            }),
             mistake("the scores are divided by d_k: its square root is meant", |q, k, v, m| {
                 divided(q, k, v, m, last(q))
             }),
@@ -265,9 +265,10 @@ pub fn scaled_dot_product_exercise() -> Exercise<MatrixAttention> {
                 "the scores are divided by √d_model, the width of all heads together: d_k is the last dimension of q",
                 |q, k, v, m| divided(q, k, v, m, (q.size()[1] as f64 * last(q)).sqrt()),
             ),
-            mistake("the scores are divided by the root of the values' width: d_k is the queries'", |q, k, v, m| {
-                divided(q, k, v, m, last(v).sqrt())
-            }),
+            mistake(
+                "the scores are divided by the root of the values' width: d_k is the queries'",
+                |q, k, v, m| divided(q, k, v, m, last(v).sqrt()),
+            ),
             mistake(
                 "the scores are divided by the root of the number of keys: d_k is the last dimension of q",
                 |q, k, v, m| divided(q, k, v, m, (k.size()[k.dim() - 2] as f64).sqrt()),
@@ -275,22 +276,24 @@ pub fn scaled_dot_product_exercise() -> Exercise<MatrixAttention> {
             mistake("the scale comes after the softmax: divide the scores, before it", |q, k, v, m| {
                 hide(&q.matmul(&k.transpose(-2, -1)), m).softmax(-1, Kind::Double).matmul(v) / last(q).sqrt()
             }),
-            mistake(
-                "the softmax is over the queries: over the last dimension, the keys",
-                |q, k, v, m| hide(&scaled(q, k), m).softmax(-2, Kind::Double).matmul(v),
-            ),
-            mistake("the mask has no effect: masked_fill returns a new tensor, use what it returns", |q, k, v, _| {
-                scaled(q, k).softmax(-1, Kind::Double).matmul(v)
+            mistake("the softmax is over the queries: over the last dimension, the keys", |q, k, v, m| {
+                hide(&scaled(q, k), m).softmax(-2, Kind::Double).matmul(v)
             }),
+            mistake(
+                "the mask has no effect: masked_fill returns a new tensor, use what it returns",
+                |q, k, v, _| scaled(q, k).softmax(-1, Kind::Double).matmul(v),
+            ),
             mistake("the mask is inverted: true = may attend, so fill where it is false", |q, k, v, m| {
                 hide(&scaled(q, k), &m.logical_not()).softmax(-1, Kind::Double).matmul(v)
             }),
-            mistake("the mask is added as 0 and 1: −∞ must reach the scores that it hides", |q, k, v, m| {
-                (scaled(q, k) + m).softmax(-1, Kind::Double).matmul(v)
-            }),
-            mistake("the scores are multiplied by the mask: a score of 0 still gets a weight", |q, k, v, m| {
-                (scaled(q, k) * m).softmax(-1, Kind::Double).matmul(v)
-            }),
+            mistake(
+                "the mask is added as 0 and 1: −∞ must reach the scores that it hides",
+                |q, k, v, m| (scaled(q, k) + m).softmax(-1, Kind::Double).matmul(v),
+            ),
+            mistake(
+                "the scores are multiplied by the mask: a score of 0 still gets a weight",
+                |q, k, v, m| (scaled(q, k) * m).softmax(-1, Kind::Double).matmul(v),
+            ),
             mistake(
                 "the mask comes after the softmax: the weights left sum to less than 1; mask the scores before it",
                 |q, k, v, m| (scaled(q, k).softmax(-1, Kind::Double) * m).matmul(v),
@@ -359,13 +362,10 @@ pub fn alignment_error_rate_exercise() -> Exercise<AlignmentErrorRate> {
                     1.0 - 2.0 * sure_hits / (found + sure)
                 },
             ),
-            mistake(
-                "only the possible links are counted among the hits: |A∩S| + |A∩P|",
-                |a, s, p| {
-                    let [_, hits, found, sure, _] = counts(a, s, p);
-                    1.0 - 2.0 * hits / (found + sure)
-                },
-            ),
+            mistake("only the possible links are counted among the hits: |A∩S| + |A∩P|", |a, s, p| {
+                let [_, hits, found, sure, _] = counts(a, s, p);
+                1.0 - 2.0 * hits / (found + sure)
+            }),
             mistake("the possible links stand in the denominator: it is |A| + |S|", |a, s, p| {
                 let [sure_hits, hits, found, _, possible] = counts(a, s, p);
                 1.0 - (sure_hits + hits) / (found + possible)
@@ -425,7 +425,10 @@ pub fn mask_test(answer: MaskTest) -> MaskTest {
 /// What a learner's test has to tell apart, each with the message for a test that gets it wrong.
 fn specimens() -> [(&'static str, MatrixAttention); 9] {
     [
-        ("it rejects a sound attention: what the mask hides must not matter, what it shows must", scaled_attention),
+        (
+            "it rejects a sound attention: what the mask hides must not matter, what it shows must",
+            scaled_attention,
+        ),
         ("it rejects a sound attention, libtorch's: compare to 1e-6, not to the last digit", |q, k, v, m| {
             Tensor::scaled_dot_product_attention(q, k, v, Some(m), 0.0, false, None, false)
         }),
