@@ -350,7 +350,7 @@ fn counts(found: &[Links], sure: &[Links], possible: &[Links]) -> [f64; 5] {
 pub fn alignment_error_rate_exercise() -> Exercise<AlignmentErrorRate> {
     Exercise {
         number: "4.4",
-        reference: |found, sure, possible| reference_rate(found, sure, possible),
+        reference: reference_rate,
         mistakes: vec![
             mistake("this is the share that is right, not the error: 1 minus it", |a, s, p| {
                 1.0 - reference_rate(a, s, p)
