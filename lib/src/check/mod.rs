@@ -5,6 +5,7 @@
 //! names its cause. It returns the learner's function if that passed, else the reference, so that a
 //! notebook always runs to its end.
 
+mod attention;
 mod compare;
 mod lstm;
 mod rnn;
@@ -16,6 +17,7 @@ use std::sync::Mutex;
 
 use tch::Tensor;
 
+pub use attention::*;
 pub use compare::Cases;
 pub use lstm::*;
 pub use rnn::*;
