@@ -7,6 +7,7 @@
 
 mod compare;
 mod rnn;
+mod transformer;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
@@ -15,6 +16,7 @@ use tch::Tensor;
 
 pub use compare::Cases;
 pub use rnn::*;
+pub use transformer::*;
 
 /// What a check found.
 #[derive(Clone, Debug, PartialEq, Eq)]
