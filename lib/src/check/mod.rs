@@ -11,6 +11,7 @@ mod lstm;
 mod rnn;
 mod start;
 mod seq2seq;
+mod transformer;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
@@ -23,6 +24,7 @@ pub use lstm::*;
 pub use rnn::*;
 pub use start::*;
 pub use seq2seq::*;
+pub use transformer::*;
 
 /// What a check found.
 #[derive(Clone, Debug, PartialEq, Eq)]
