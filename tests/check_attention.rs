@@ -1,28 +1,13 @@
 //! The checks of the attention lesson accept right answers in several forms and name the cause of classic wrong ones.
 
+mod verdicts;
+
 use llm_course::check::{self, Exercise, Links, Verdict};
 use tch::{Device, Kind, Tensor};
 
+use verdicts::{accepts, rejects};
+
 const KIND: Kind = Kind::Double;
-
-/// Each wrong answer, written as a learner would, and a word that the named cause must hold.
-fn rejects<F: Copy + 'static>(exercise: &Exercise<F>, wrong: &[(&str, F)]) {
-    assert!(wrong.len() >= 3, "at least three wrong answers for {}", exercise.number);
-    for (word, answer) in wrong {
-        match exercise.judge(*answer) {
-            Verdict::Failed(cause) => {
-                assert!(cause.contains(word), "{}: {word:?} is not in {cause:?}", exercise.number);
-            }
-            verdict => panic!("{}: {word:?} was judged {verdict:?}", exercise.number),
-        }
-    }
-}
-
-fn accepts<F: Copy + 'static>(exercise: &Exercise<F>, right: &[F]) {
-    for answer in right {
-        assert_eq!(exercise.judge(*answer), Verdict::Passed, "exercise {}", exercise.number);
-    }
-}
 
 /// −∞ added where the mask is false.
 fn closed(mask: &Tensor) -> Tensor {

@@ -1,28 +1,13 @@
 //! The checks of the translator's exercises accept right answers in several forms and name the cause of classic
 //! wrong ones.
 
-use llm_course::check::{self, Exercise, Verdict};
+mod verdicts;
+
+use llm_course::check;
 use llm_course::data::{BOS, EOS, IGNORE, PAD};
 use tch::{Kind, Reduction, Tensor};
 
-/// Each wrong answer, written as a learner would, and words that the named cause must hold.
-fn rejects<F: Copy + 'static>(exercise: &Exercise<F>, wrong: &[(&str, F)]) {
-    assert!(wrong.len() >= 3, "at least three wrong answers for {}", exercise.number);
-    for (words, answer) in wrong {
-        match exercise.judge(*answer) {
-            Verdict::Failed(cause) => {
-                assert!(cause.contains(words), "{}: {words:?} is not in {cause:?}", exercise.number);
-            }
-            verdict => panic!("{}: {words:?} was judged {verdict:?}", exercise.number),
-        }
-    }
-}
-
-fn accepts<F: Copy + 'static>(exercise: &Exercise<F>, right: &[F]) {
-    for answer in right {
-        assert_eq!(exercise.judge(*answer), Verdict::Passed, "exercise {}", exercise.number);
-    }
-}
+use verdicts::{accepts, rejects};
 
 #[test]
 fn clipped_matches() {

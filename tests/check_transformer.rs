@@ -1,27 +1,12 @@
 //! The transformer's checks accept right answers in several forms and name the cause of classic wrong ones.
 
-use llm_course::check::{self, Exercise, Verdict};
+mod verdicts;
+
+use llm_course::check;
 use llm_course::layers;
 use tch::{Device, Kind, Tensor};
 
-/// Each wrong answer, written as a learner would, and a word that the named cause must hold.
-fn rejects<F: Copy + 'static>(exercise: &Exercise<F>, wrong: &[(&str, F)]) {
-    assert!(wrong.len() >= 3, "at least three wrong answers for {}", exercise.number);
-    for (word, answer) in wrong {
-        match exercise.judge(*answer) {
-            Verdict::Failed(cause) => {
-                assert!(cause.contains(word), "{}: {word:?} is not in {cause:?}", exercise.number);
-            }
-            verdict => panic!("{}: {word:?} was judged {verdict:?}", exercise.number),
-        }
-    }
-}
-
-fn accepts<F: Copy + 'static>(exercise: &Exercise<F>, right: &[F]) {
-    for answer in right {
-        assert_eq!(exercise.judge(*answer), Verdict::Passed, "exercise {}", exercise.number);
-    }
-}
+use verdicts::{accepts, rejects};
 
 /// A table written number by number: `angle` of position and column, `cosine` of the column.
 fn table(time: i64, d_model: i64, angle: fn(f64, f64) -> f64, cosine: fn(i64) -> bool) -> Tensor {

@@ -9,8 +9,8 @@ mod attention;
 mod compare;
 mod lstm;
 mod rnn;
-mod start;
 mod seq2seq;
+mod start;
 mod transformer;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -22,8 +22,8 @@ pub use attention::*;
 pub use compare::Cases;
 pub use lstm::*;
 pub use rnn::*;
-pub use start::*;
 pub use seq2seq::*;
+pub use start::*;
 pub use transformer::*;
 
 /// What a check found.
