@@ -2,7 +2,7 @@
 
 mod verdicts;
 
-use llm_course::check::{self, Exercise, Verdict};
+use llm_course::check::{self, Verdict};
 use tch::{Kind, Tensor};
 
 use verdicts::{accepts, rejects};

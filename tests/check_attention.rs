@@ -2,7 +2,7 @@
 
 mod verdicts;
 
-use llm_course::check::{self, Exercise, Links, Verdict};
+use llm_course::check::{self, Links, Verdict};
 use tch::{Device, Kind, Tensor};
 
 use verdicts::{accepts, rejects};

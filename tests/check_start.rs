@@ -2,7 +2,7 @@
 
 mod verdicts;
 
-use llm_course::check::{self, Exercise, Loss, Verdict};
+use llm_course::check::{self, Loss, Verdict};
 use tch::{Device, Kind, Tensor};
 
 use verdicts::{accepts, rejects};

@@ -2,7 +2,7 @@
 
 use tch::{Kind, Tensor};
 
-use super::compare::{Cases, gradients};
+use super::compare::gradients;
 use super::{Exercise, Mistake, Outcome};
 use crate::data::Batch;
 use crate::models::{
