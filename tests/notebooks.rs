@@ -281,6 +281,21 @@ fn two_notebooks_at_once_are_green() {
     }
 }
 
+/// All kernels share a build folder, where their crates have the same name; each cell knows whose it is.
+#[test]
+fn kernels_at_once_run_their_own_cells() {
+    let fixtures = [1, 2, 3].map(|number| {
+        let mut sources = vec![format!("let me = {number};")];
+        sources.extend((0..10).map(|cell| format!("assert_eq!(me, {number}); println!(\"{cell}\");")));
+        let cells: Vec<Cell> = sources.iter().map(|source| (source.as_str(), &[] as &[&str])).collect();
+        Fixture::new(&cells)
+    });
+    let children = fixtures.each_ref().map(|fixture| fixture.start(&["--timeout", "60"]));
+    for (fixture, child) in fixtures.iter().zip(children) {
+        fixture.finish(child).is_green();
+    }
+}
+
 #[test]
 fn missing_and_invalid_notebooks_get_one_line() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,6 +1,6 @@
 //! `cargo course doctor`: what is there, what is missing, and whether a cell really runs.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Result, bail};
@@ -38,7 +38,7 @@ pub fn doctor(course: &Course) -> Result<()> {
     let card =
         if prerequisites::nvidia_driver() { "driver found" } else { "none found; the course needs none" };
     say("NVIDIA", Ok(card.into()));
-    say("leftovers", Ok(format!("{} removed", prune(&course.home().join("tmp"))?)));
+    say("leftovers", Ok(format!("{} removed", prune(course)?)));
     say("a cell", cell(course));
     if !well {
         bail!("something is broken; the lines above say what to do");
@@ -63,18 +63,23 @@ fn printed(cell: &Cell) -> String {
     }
 }
 
-/// Removes folders of kernels that nothing has touched for a week, and says how many they were.
-fn prune(folder: &Path) -> Result<usize> {
+/// Removes what kernels left that nothing has touched for a week, and says how many folders those were.
+fn prune(course: &Course) -> Result<usize> {
     const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
-    let mut removed = 0;
-    for entry in std::fs::read_dir(folder)? {
-        let entry = entry?;
-        let age =
-            entry.metadata().and_then(|data| data.modified()).map(|time| time.elapsed().unwrap_or_default());
-        if age.is_ok_and(|age| age > WEEK) && entry.path().is_dir() {
-            std::fs::remove_dir_all(entry.path())?;
-            removed += 1;
-        }
-    }
-    Ok(removed)
+    let old = |path: &Path| {
+        let changed = path.metadata().and_then(|data| data.modified());
+        path.is_dir() && changed.is_ok_and(|time| time.elapsed().unwrap_or_default() > WEEK)
+    };
+    let inside =
+        |folder: PathBuf| std::fs::read_dir(folder).into_iter().flatten().flatten().map(|e| e.path());
+    let of_kernels = inside(course.home().join("tmp"));
+    // Below build/<target>/debug each kernel has a record and the increments of its cells' crate `ctx`.
+    let targets = inside(course.home().join("build")).map(|target| target.join("debug"));
+    let kept = targets.flat_map(|debug| [debug.join("incremental"), debug.join(".fingerprint")]);
+    let of_cells = kept
+        .flat_map(inside)
+        .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("ctx-")));
+    let leftovers: Vec<PathBuf> = of_kernels.chain(of_cells).filter(|path| old(path)).collect();
+    leftovers.iter().try_for_each(std::fs::remove_dir_all)?;
+    Ok(leftovers.len())
 }

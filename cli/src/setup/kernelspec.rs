@@ -22,7 +22,16 @@ pub fn site_packages(course: &Course) -> Result<PathBuf> {
 }
 
 /// Changes when [`write()`] writes something else.
-pub const FORM: &str = "1";
+pub const FORM: &str = "2";
+
+/// Starts the kernel `$0` in a temporary folder of its own, whose cargo configuration makes the hash of its
+/// cells' crate unlike any other kernel's.
+///
+/// evcxr calls that crate `ctx` in every kernel, and cargo's hash knows only the name: in the shared build folder
+/// a kernel that waited for another one's build would take over that build as its own cell. The number of
+/// codegen units is part of the hash, and nothing else depends on it.
+const LAUNCH: &str = r#"export TMPDIR="$TMPDIR/kernel-$$" && mkdir -p "$TMPDIR/.cargo" && \
+printf '[profile.dev.package.ctx]\ncodegen-units = %s\n' $$ > "$TMPDIR/.cargo/config.toml" && exec "$0" "$@""#;
 
 /// Writes `kernel.json` and evcxr's initial commands.
 ///
@@ -48,7 +57,7 @@ pub fn write(course: &Course) -> Result<()> {
         env["RUSTUP_TOOLCHAIN"] = toolchain.into();
     }
     let spec = json!({
-        "argv": [course.kernel(), "--control_file", "{connection_file}"],
+        "argv": ["/bin/sh", "-c", LAUNCH, course.kernel(), "--control_file", "{connection_file}"],
         "display_name": "Rust",
         "language": "rust",
         "interrupt_mode": "message",
