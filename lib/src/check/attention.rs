@@ -2,7 +2,7 @@
 
 use tch::{Device, Kind, Tensor};
 
-use super::compare::{Cases, gradients};
+use super::compare::{Cases, gradients, with_gradients};
 use super::{Exercise, Mistake, Outcome};
 use crate::metrics::alignment_error_rate as reference_rate;
 
@@ -33,10 +33,6 @@ pub type MatrixAttention = fn(&Tensor, &Tensor, &Tensor, &Tensor) -> Tensor;
 pub type AlignmentErrorRate = fn(&[Links], &[Links], &[Links]) -> f64;
 /// A test of an attention: `true` if its mask works.
 pub type MaskTest = fn(MatrixAttention) -> bool;
-
-fn mistake<F>(cause: &'static str, answer: F) -> Mistake<F> {
-    Mistake { cause, answer }
-}
 
 /// A mask `[batch, query, key]` with true and false in every row, and no column all false (which would hide a softmax
 /// over the wrong dimension behind NaN). More keys than queries.
@@ -75,68 +71,75 @@ pub fn additive_score_exercise() -> Exercise<AdditiveScore> {
         number: "4.1",
         reference: right,
         mistakes: vec![
-            mistake("the tanh is missing: query and key would be added, and never compared", |q, k, w| {
-                let (q, k) = projected(q, k, w);
-                (q + k).matmul(&w.score)
-            }),
-            mistake("the tanh comes after v: it belongs on the sum, before the product with v", |q, k, w| {
-                let (q, k) = projected(q, k, w);
-                (q + k).matmul(&w.score).tanh()
-            }),
-            mistake(
+            Mistake::new(
+                "the tanh is missing: query and key would be added, and never compared",
+                |q, k, w| {
+                    let (q, k) = projected(q, k, w);
+                    (q + k).matmul(&w.score)
+                },
+            ),
+            Mistake::new(
+                "the tanh comes after v: it belongs on the sum, before the product with v",
+                |q, k, w| {
+                    let (q, k) = projected(q, k, w);
+                    (q + k).matmul(&w.score).tanh()
+                },
+            ),
+            Mistake::new(
                 "the query is not used: every step of the decoder would look at the same words",
                 |q, k, w| {
                     let (q, k) = projected(q, k, w);
                     (q.zeros_like() + k).tanh().matmul(&w.score)
                 },
             ),
-            mistake("the keys are not used: all words would get the same score", |q, k, w| {
+            Mistake::new("the keys are not used: all words would get the same score", |q, k, w| {
                 let (q, k) = projected(q, k, w);
                 (q + k.zeros_like()).tanh().matmul(&w.score)
             }),
-            mistake(
+            Mistake::new(
                 "the keys are multiplied by the query's matrix: each side has one of its own",
                 |q, k, w| {
                     let (q, k) = (q.matmul(&w.query).unsqueeze(2), k.matmul(&w.query).unsqueeze(1));
                     (q + k).tanh().matmul(&w.score)
                 },
             ),
-            mistake("W and U are swapped: `query` is for the queries, `key` for the keys", |q, k, w| {
+            Mistake::new("W and U are swapped: `query` is for the queries, `key` for the keys", |q, k, w| {
                 let (q, k) = (q.matmul(&w.key).unsqueeze(2), k.matmul(&w.query).unsqueeze(1));
                 (q + k).tanh().matmul(&w.score)
             }),
-            mistake("query and key are multiplied: the additive score adds them", |q, k, w| {
+            Mistake::new("query and key are multiplied: the additive score adds them", |q, k, w| {
                 let (q, k) = projected(q, k, w);
                 (q * k).tanh().matmul(&w.score)
             }),
-            mistake(
+            Mistake::new(
                 "the numbers are summed without v: the product with v makes the score of d numbers",
                 |q, k, w| {
                     let (q, k) = projected(q, k, w);
                     (q + k).tanh().sum_dim_intlist(-1, false, Kind::Double)
                 },
             ),
-            mistake(
+            Mistake::new(
                 "each of W·s and U·h has a tanh of its own: add first, then one tanh of the sum",
                 |q, k, w| {
                     let (q, k) = projected(q, k, w);
                     (q.tanh() + k.tanh()).matmul(&w.score)
                 },
             ),
-            mistake(
+            Mistake::new(
                 "the softmax is in it already: return the scores, exercise 4.2 makes weights of them",
                 |q, k, w| right(q, k, w).softmax(-1, Kind::Double),
             ),
-            mistake(
+            Mistake::new(
                 "queries and keys are swapped: the scores are [batch, query, key]; unsqueeze(2) for the queries, unsqueeze(1) for the keys",
                 |q, k, w| right(q, k, w).transpose(1, 2),
             ),
-            mistake("v's dimension is left: the scores are [batch, query, key]", |q, k, w| {
+            Mistake::new("v's dimension is left: the scores are [batch, query, key]", |q, k, w| {
                 right(q, k, w).unsqueeze(-1)
             }),
-            mistake("the graph is cut: detach or no_grad inside the score stops the gradient", |q, k, w| {
-                right(q, k, w).detach()
-            }),
+            Mistake::new(
+                "the graph is cut: detach or no_grad inside the score stops the gradient",
+                |q, k, w| right(q, k, w).detach(),
+            ),
         ],
         run: |score, cases| {
             let (batch, query, key) = (cases.size(2, 4), cases.size(2, 4), cases.size(5, 7));
@@ -156,10 +159,7 @@ pub fn additive_score_exercise() -> Exercise<AdditiveScore> {
                 "the gradient of U",
                 "the gradient of v",
             ];
-            let grads = gradients(&scores, &[&q, &k, &w.query, &w.key, &w.score]);
-            let mut outcomes = vec![Outcome::new("the scores", scores)];
-            outcomes.extend(names.into_iter().zip(grads).map(|(what, value)| Outcome::new(what, value)));
-            outcomes
+            with_gradients("the scores", scores, &names, &[&q, &k, &w.query, &w.key, &w.score])
         },
     }
 }
@@ -178,38 +178,39 @@ pub fn masked_softmax_exercise() -> Exercise<MaskedSoftmax> {
         number: "4.2",
         reference: right,
         mistakes: vec![
-            mistake(
+            Mistake::new(
                 "the weights sum to 1 along the queries: softmax over the last dimension, the keys",
                 |s, m| hide(s, m).softmax(1, Kind::Double),
             ),
-            mistake(
+            Mistake::new(
                 "the mask is inverted: true = may attend, so fill where it is false (logical_not)",
                 |s, m| s.masked_fill(m, f64::NEG_INFINITY).softmax(-1, Kind::Double),
             ),
-            mistake(
+            Mistake::new(
                 "the mask is added as 0 and 1: that favours real words a little; −∞ must reach the others",
                 |s, m| (s + m).softmax(-1, Kind::Double),
             ),
-            mistake(
+            Mistake::new(
                 "the scores are multiplied by the mask: a score of 0 still gets a weight, e⁰ = 1; fill with −∞",
                 |s, m| (s * m).softmax(-1, Kind::Double),
             ),
-            mistake(
+            Mistake::new(
                 "the mask comes after the softmax: the weights left sum to less than 1; mask the scores before it",
                 |s, m| s.softmax(-1, Kind::Double) * m,
             ),
-            mistake(
+            Mistake::new(
                 "the mask has no effect: masked_fill returns a new tensor, use what it returns",
                 |s, _| s.softmax(-1, Kind::Double),
             ),
-            mistake(
+            Mistake::new(
                 "masked scores become −1, which still gets a weight: fill with f64::NEG_INFINITY",
                 |s, m| s.masked_fill(&m.logical_not(), -1.0).softmax(-1, Kind::Double),
             ),
-            mistake("the softmax is missing: these are the masked scores", hide),
-            mistake("the graph is cut: detach or no_grad inside the softmax stops the gradient", |s, m| {
-                right(s, m).detach()
-            }),
+            Mistake::new("the softmax is missing: these are the masked scores", hide),
+            Mistake::new(
+                "the graph is cut: detach or no_grad inside the softmax stops the gradient",
+                |s, m| right(s, m).detach(),
+            ),
         ],
         run: |softmax, cases| {
             let (batch, query, key) = (cases.size(2, 4), cases.size(2, 4), cases.size(5, 7));
@@ -252,60 +253,62 @@ pub fn scaled_dot_product_exercise() -> Exercise<MatrixAttention> {
         number: "4.3",
         reference: scaled_attention,
         mistakes: vec![
-            mistake("the scale is missing: divide the scores by √d_k", |q, k, v, m| {
+            Mistake::new("the scale is missing: divide the scores by √d_k", |q, k, v, m| {
                 divided(q, k, v, m, 1.0)
             }),
-            mistake("the scores are divided by d_k: its square root is meant", |q, k, v, m| {
+            Mistake::new("the scores are divided by d_k: its square root is meant", |q, k, v, m| {
                 divided(q, k, v, m, last(q))
             }),
-            mistake("the scores are multiplied by √d_k: divide them", |q, k, v, m| {
+            Mistake::new("the scores are multiplied by √d_k: divide them", |q, k, v, m| {
                 divided(q, k, v, m, 1.0 / last(q).sqrt())
             }),
-            mistake(
+            Mistake::new(
                 "the scores are divided by √d_model, the width of all heads together: d_k is the last dimension of q",
                 |q, k, v, m| divided(q, k, v, m, (q.size()[1] as f64 * last(q)).sqrt()),
             ),
-            mistake(
+            Mistake::new(
                 "the scores are divided by the root of the values' width: d_k is the queries'",
                 |q, k, v, m| divided(q, k, v, m, last(v).sqrt()),
             ),
-            mistake(
+            Mistake::new(
                 "the scores are divided by the root of the number of keys: d_k is the last dimension of q",
                 |q, k, v, m| divided(q, k, v, m, (k.size()[k.dim() - 2] as f64).sqrt()),
             ),
-            mistake("the scale comes after the softmax: divide the scores, before it", |q, k, v, m| {
+            Mistake::new("the scale comes after the softmax: divide the scores, before it", |q, k, v, m| {
                 hide(&q.matmul(&k.transpose(-2, -1)), m).softmax(-1, Kind::Double).matmul(v) / last(q).sqrt()
             }),
-            mistake("the softmax is over the queries: over the last dimension, the keys", |q, k, v, m| {
-                hide(&scaled(q, k), m).softmax(-2, Kind::Double).matmul(v)
-            }),
-            mistake(
+            Mistake::new(
+                "the softmax is over the queries: over the last dimension, the keys",
+                |q, k, v, m| hide(&scaled(q, k), m).softmax(-2, Kind::Double).matmul(v),
+            ),
+            Mistake::new(
                 "the mask has no effect: masked_fill returns a new tensor, use what it returns",
                 |q, k, v, _| scaled(q, k).softmax(-1, Kind::Double).matmul(v),
             ),
-            mistake("the mask is inverted: true = may attend, so fill where it is false", |q, k, v, m| {
-                hide(&scaled(q, k), &m.logical_not()).softmax(-1, Kind::Double).matmul(v)
-            }),
-            mistake(
+            Mistake::new(
+                "the mask is inverted: true = may attend, so fill where it is false",
+                |q, k, v, m| hide(&scaled(q, k), &m.logical_not()).softmax(-1, Kind::Double).matmul(v),
+            ),
+            Mistake::new(
                 "the mask is added as 0 and 1: −∞ must reach the scores that it hides",
                 |q, k, v, m| (scaled(q, k) + m).softmax(-1, Kind::Double).matmul(v),
             ),
-            mistake(
+            Mistake::new(
                 "the scores are multiplied by the mask: a score of 0 still gets a weight",
                 |q, k, v, m| (scaled(q, k) * m).softmax(-1, Kind::Double).matmul(v),
             ),
-            mistake(
+            Mistake::new(
                 "the mask comes after the softmax: the weights left sum to less than 1; mask the scores before it",
                 |q, k, v, m| (scaled(q, k).softmax(-1, Kind::Double) * m).matmul(v),
             ),
-            mistake(
+            Mistake::new(
                 "the values have no part: the context is weights·V, the weights alone are not enough",
                 |q, k, _, m| hide(&scaled(q, k), m).softmax(-1, Kind::Double),
             ),
-            mistake("the softmax is missing: the weights of a query must sum to 1", |q, k, v, m| {
+            Mistake::new("the softmax is missing: the weights of a query must sum to 1", |q, k, v, m| {
                 (scaled(q, k) * m).matmul(v)
             }),
-            mistake("the graph is cut: detach or no_grad inside stops the gradient", |q, k, v, m| {
+            Mistake::new("the graph is cut: detach or no_grad inside stops the gradient", |q, k, v, m| {
                 scaled_attention(q, k, v, m).detach()
             }),
         ],
@@ -318,10 +321,7 @@ pub fn scaled_dot_product_exercise() -> Exercise<MatrixAttention> {
             let mask = random_mask(cases, batch, query, key).unsqueeze(1);
             let contexts = attention(&q, &k, &v, &mask);
             let names = ["the gradient of q", "the gradient of k", "the gradient of v"];
-            let grads = gradients(&contexts, &[&q, &k, &v]);
-            let mut outcomes = vec![Outcome::new("the contexts", contexts)];
-            outcomes.extend(names.into_iter().zip(grads).map(|(what, value)| Outcome::new(what, value)));
-            outcomes
+            with_gradients("the contexts", contexts, &names, &[&q, &k, &v])
         },
     }
 }
@@ -352,46 +352,49 @@ pub fn alignment_error_rate_exercise() -> Exercise<AlignmentErrorRate> {
         number: "4.4",
         reference: reference_rate,
         mistakes: vec![
-            mistake("this is the share that is right, not the error: 1 minus it", |a, s, p| {
+            Mistake::new("this is the share that is right, not the error: 1 minus it", |a, s, p| {
                 1.0 - reference_rate(a, s, p)
             }),
-            mistake(
+            Mistake::new(
                 "the possible links are not used: a found link that is at least possible is no error",
                 |a, s, p| {
                     let [sure_hits, _, found, sure, _] = counts(a, s, p);
                     1.0 - 2.0 * sure_hits / (found + sure)
                 },
             ),
-            mistake("only the possible links are counted among the hits: |A∩S| + |A∩P|", |a, s, p| {
-                let [_, hits, found, sure, _] = counts(a, s, p);
-                1.0 - 2.0 * hits / (found + sure)
-            }),
-            mistake("the possible links stand in the denominator: it is |A| + |S|", |a, s, p| {
+            Mistake::new(
+                "only the possible links are counted among the hits: |A∩S| + |A∩P|",
+                |a, s, p| {
+                    let [_, hits, found, sure, _] = counts(a, s, p);
+                    1.0 - 2.0 * hits / (found + sure)
+                },
+            ),
+            Mistake::new("the possible links stand in the denominator: it is |A| + |S|", |a, s, p| {
                 let [sure_hits, hits, found, _, possible] = counts(a, s, p);
                 1.0 - (sure_hits + hits) / (found + possible)
             }),
-            mistake(
+            Mistake::new(
                 "this is 1 − precision: links that were not found cost nothing; add |A∩S| and |S|",
                 |a, s, p| {
                     let [_, hits, found, _, _] = counts(a, s, p);
                     1.0 - hits / found
                 },
             ),
-            mistake(
+            Mistake::new(
                 "this is 1 − recall: links found and wrong cost nothing; add |A∩P| and |A|",
                 |a, s, p| {
                     let [sure_hits, _, _, sure, _] = counts(a, s, p);
                     1.0 - sure_hits / sure
                 },
             ),
-            mistake(
+            Mistake::new(
                 "this is the mean of the sentences' rates: add up over all sentences, then divide once",
                 |a, s, p| {
                     let one = |i: usize| reference_rate(&a[i..=i], &s[i..=i], &p[i..=i]);
                     (0..a.len()).map(one).sum::<f64>() / a.len() as f64
                 },
             ),
-            mistake("only the first sentence is counted", |a, s, p| {
+            Mistake::new("only the first sentence is counted", |a, s, p| {
                 reference_rate(&a[..1], &s[..1], &p[..1])
             }),
         ],

@@ -69,6 +69,18 @@ pub fn gradients(output: &Tensor, inputs: &[&Tensor]) -> Vec<Tensor> {
         .collect()
 }
 
+/// `output`, which is called `what`, and its [`gradients`] with respect to `inputs`, called by `names`.
+pub(super) fn with_gradients(
+    what: &'static str,
+    output: Tensor,
+    names: &[&'static str],
+    inputs: &[&Tensor],
+) -> Vec<Outcome> {
+    let values = gradients(&output, inputs);
+    let named = names.iter().zip(values).map(|(name, value)| Outcome::new(name, value));
+    std::iter::once(Outcome::new(what, output)).chain(named).collect()
+}
+
 /// In words, what differs first between `got` and `want`; `None` if all agree to 1e-4
 /// relative, which lets an answer in f32 pass and no wrong one.
 pub(super) fn difference(got: &[Outcome], want: &[Outcome]) -> Option<String> {

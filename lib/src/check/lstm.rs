@@ -2,7 +2,7 @@
 
 use tch::{Kind, Tensor};
 
-use super::compare::gradients;
+use super::compare::{gradients, with_gradients};
 use super::{Exercise, Mistake, Outcome};
 use crate::data::Batch;
 use crate::models::{
@@ -19,10 +19,6 @@ pub type GruStep = fn(&Tensor, &Tensor, &GruWeights) -> Tensor;
 pub type Correlation = fn(&Tensor, &Tensor) -> Tensor;
 /// A test of batches in a row: `true` if each row goes on where the same row of the batch before ended.
 pub type StreamTest = fn(&[Batch]) -> bool;
-
-fn mistake<F>(cause: &'static str, answer: F) -> Mistake<F> {
-    Mistake { cause, answer }
-}
 
 /// Checks one LSTM step; returns it if it is right, else the reference.
 pub fn lstm_step(answer: LstmStep) -> LstmStep {
@@ -58,7 +54,7 @@ pub fn lstm_step_exercise() -> Exercise<LstmStep> {
         number: "2.1",
         reference: reference_lstm,
         mistakes: vec![
-            mistake(
+            Mistake::new(
                 "the parts are taken in the order i, f, o, g: in libtorch the candidate is the third and the \
                  output gate the fourth",
                 |x, h, c, w| {
@@ -66,7 +62,7 @@ pub fn lstm_step_exercise() -> Exercise<LstmStep> {
                     reordered([i, f, g, o], c)
                 },
             ),
-            mistake(
+            Mistake::new(
                 "input and forget gate are exchanged: in libtorch the input gate comes first, then the forget \
                  gate",
                 |x, h, c, w| {
@@ -74,25 +70,31 @@ pub fn lstm_step_exercise() -> Exercise<LstmStep> {
                     reordered([i, f, g, o], c)
                 },
             ),
-            mistake("the old cell is not used: add f ⊙ cell, or nothing is remembered", |x, h, c, w| {
-                from_gates(x, h, c, w, |gates, _, _| {
-                    let cell = &gates.input * &gates.candidate;
-                    (&gates.output * cell.tanh(), cell)
-                })
-            }),
-            mistake("the forget gate is missing: the old cell is multiplied by f", |x, h, c, w| {
+            Mistake::new(
+                "the old cell is not used: add f ⊙ cell, or nothing is remembered",
+                |x, h, c, w| {
+                    from_gates(x, h, c, w, |gates, _, _| {
+                        let cell = &gates.input * &gates.candidate;
+                        (&gates.output * cell.tanh(), cell)
+                    })
+                },
+            ),
+            Mistake::new("the forget gate is missing: the old cell is multiplied by f", |x, h, c, w| {
                 from_gates(x, h, c, w, |gates, _, cell| {
                     let cell = cell + &gates.input * &gates.candidate;
                     (&gates.output * cell.tanh(), cell)
                 })
             }),
-            mistake("f multiplies the old hidden state: it is the old cell that is kept", |x, h, c, w| {
-                from_gates(x, h, c, w, |gates, hidden, _| {
-                    let cell = &gates.forget * hidden + &gates.input * &gates.candidate;
-                    (&gates.output * cell.tanh(), cell)
-                })
-            }),
-            mistake(
+            Mistake::new(
+                "f multiplies the old hidden state: it is the old cell that is kept",
+                |x, h, c, w| {
+                    from_gates(x, h, c, w, |gates, hidden, _| {
+                        let cell = &gates.forget * hidden + &gates.input * &gates.candidate;
+                        (&gates.output * cell.tanh(), cell)
+                    })
+                },
+            ),
+            Mistake::new(
                 "the old cell is multiplied by 1 − f: f = 1 means keep, in spite of its name",
                 |x, h, c, w| {
                     from_gates(x, h, c, w, |gates, _, cell| {
@@ -102,20 +104,20 @@ pub fn lstm_step_exercise() -> Exercise<LstmStep> {
                     })
                 },
             ),
-            mistake(
+            Mistake::new(
                 "the hidden state is made of the old cell: use the new one in h = o ⊙ tanh(c)",
                 |x, h, c, w| {
                     from_gates(x, h, c, w, |gates, _, cell| (&gates.output * cell.tanh(), gates.cell))
                 },
             ),
-            mistake("the output gate is missing: h = o ⊙ tanh(c)", |x, h, c, w| {
+            Mistake::new("the output gate is missing: h = o ⊙ tanh(c)", |x, h, c, w| {
                 from_gates(x, h, c, w, |gates, _, _| (gates.cell.tanh(), gates.cell))
             }),
-            mistake(
+            Mistake::new(
                 "the tanh of the cell is missing: h = o ⊙ tanh(c), or h grows with the cell",
                 |x, h, c, w| from_gates(x, h, c, w, |gates, _, _| (&gates.output * &gates.cell, gates.cell)),
             ),
-            mistake(
+            Mistake::new(
                 "the candidate is squashed by a sigmoid: it is a tanh, so that the cell can also fall",
                 |x, h, c, w| {
                     let [i, f, g, o] = &sums(x, h, w);
@@ -123,19 +125,25 @@ pub fn lstm_step_exercise() -> Exercise<LstmStep> {
                     (o.sigmoid() * cell.tanh(), cell)
                 },
             ),
-            mistake("the gates are squashed by tanh: a gate is a sigmoid, between 0 and 1", |x, h, c, w| {
-                let [i, f, g, o] = &sums(x, h, w);
-                let cell = f.tanh() * c + i.tanh() * g.tanh();
-                (o.tanh() * cell.tanh(), cell)
-            }),
-            mistake("hidden state and cell come back in the wrong order: (hidden, cell)", |x, h, c, w| {
-                from_gates(x, h, c, w, |gates, _, _| (gates.cell.shallow_clone(), gates.hidden()))
-            }),
-            mistake("the bias is missing", |x, h, c, w| {
+            Mistake::new(
+                "the gates are squashed by tanh: a gate is a sigmoid, between 0 and 1",
+                |x, h, c, w| {
+                    let [i, f, g, o] = &sums(x, h, w);
+                    let cell = f.tanh() * c + i.tanh() * g.tanh();
+                    (o.tanh() * cell.tanh(), cell)
+                },
+            ),
+            Mistake::new(
+                "hidden state and cell come back in the wrong order: (hidden, cell)",
+                |x, h, c, w| {
+                    from_gates(x, h, c, w, |gates, _, _| (gates.cell.shallow_clone(), gates.hidden()))
+                },
+            ),
+            Mistake::new("the bias is missing", |x, h, c, w| {
                 let parts = (x.matmul(&w.xh) + h.matmul(&w.hh)).chunk(4, -1);
                 reordered([&parts[0], &parts[1], &parts[2], &parts[3]], c)
             }),
-            mistake(
+            Mistake::new(
                 "the graph is cut: detach or no_grad inside the step stops the gradient",
                 |x, h, c, w| {
                     let (hidden, cell) = reference_lstm(x, h, c, w);
@@ -187,26 +195,31 @@ pub fn forget_bias_exercise() -> Exercise<ForgetBias> {
         number: "2.3",
         reference: |bias, value| raised(bias, value, [0.0, 1.0, 0.0, 0.0]),
         mistakes: vec![
-            mistake("the input gate got it: the order is i, f, g, o, so f is the second quarter", |b, v| {
-                raised(b, v, [1.0, 0.0, 0.0, 0.0])
+            Mistake::new(
+                "the input gate got it: the order is i, f, g, o, so f is the second quarter",
+                |b, v| raised(b, v, [1.0, 0.0, 0.0, 0.0]),
+            ),
+            Mistake::new(
+                "the candidate got it: the order is i, f, g, o, so f is the second quarter",
+                |b, v| raised(b, v, [0.0, 0.0, 1.0, 0.0]),
+            ),
+            Mistake::new(
+                "the output gate got it: the order is i, f, g, o, so f is the second quarter",
+                |b, v| raised(b, v, [0.0, 0.0, 0.0, 1.0]),
+            ),
+            Mistake::new("all four parts got it: only the forget gate begins open", |b, v| {
+                raised(b, v, [1.0; 4])
             }),
-            mistake("the candidate got it: the order is i, f, g, o, so f is the second quarter", |b, v| {
-                raised(b, v, [0.0, 0.0, 1.0, 0.0])
-            }),
-            mistake("the output gate got it: the order is i, f, g, o, so f is the second quarter", |b, v| {
-                raised(b, v, [0.0, 0.0, 0.0, 1.0])
-            }),
-            mistake("all four parts got it: only the forget gate begins open", |b, v| raised(b, v, [1.0; 4])),
-            mistake(
+            Mistake::new(
                 "the first two quarters got it: narrow(0, start, length) takes a length, not an end",
                 |b, v| raised(b, v, [1.0, 1.0, 0.0, 0.0]),
             ),
-            mistake("the old numbers of the forget gate are gone: add the number to them", |b, v| {
+            Mistake::new("the old numbers of the forget gate are gone: add the number to them", |b, v| {
                 let parts = b.chunk(4, 0);
                 Tensor::cat(&[&parts[0], &(parts[1].zeros_like() + v), &parts[2], &parts[3]], 0)
             }),
-            mistake("nothing has changed: return the new bias", |b, _| b.copy()),
-            mistake("the number is subtracted: a positive bias opens the gate", |b, v| {
+            Mistake::new("nothing has changed: return the new bias", |b, _| b.copy()),
+            Mistake::new("the number is subtracted: a positive bias opens the gate", |b, v| {
                 raised(b, v, [0.0, -1.0, 0.0, 0.0])
             }),
         ],
@@ -251,17 +264,20 @@ pub fn gru_step_exercise() -> Exercise<GruStep> {
         number: "2.2",
         reference: reference_gru,
         mistakes: vec![
-            mistake(
+            Mistake::new(
                 "z and 1 − z are exchanged: in libtorch z is the share of the old state (papers differ)",
                 |x, h, w| gru_from(gru_sums(x, h, w), h, |sum| sum.tanh(), |z, h, g| (1.0 - z) * h + z * g),
             ),
-            mistake("reset and update gate are exchanged: libtorch's order is r, z, candidate", |x, h, w| {
-                let (mut from_x, mut from_h) = gru_sums(x, h, w);
-                from_x.swap(0, 1);
-                from_h.swap(0, 1);
-                gru_from((from_x, from_h), h, |sum| sum.tanh(), mixed)
-            }),
-            mistake(
+            Mistake::new(
+                "reset and update gate are exchanged: libtorch's order is r, z, candidate",
+                |x, h, w| {
+                    let (mut from_x, mut from_h) = gru_sums(x, h, w);
+                    from_x.swap(0, 1);
+                    from_h.swap(0, 1);
+                    gru_from((from_x, from_h), h, |sum| sum.tanh(), mixed)
+                },
+            ),
+            Mistake::new(
                 "the reset gate multiplies the state before the matrix, as in the paper's last version: in \
                  libtorch it multiplies h·U + b'",
                 |x, h, w| {
@@ -272,7 +288,7 @@ pub fn gru_step_exercise() -> Exercise<GruStep> {
                     mixed(&update, h, (&from_x[2] + &from_reset[2]).tanh())
                 },
             ),
-            mistake(
+            Mistake::new(
                 "the reset gate must multiply the bias of the hidden side too: r ⊙ (h·U + b')",
                 |x, h, w| {
                     let (from_x, from_h) = gru_sums(x, h, w);
@@ -282,27 +298,28 @@ pub fn gru_step_exercise() -> Exercise<GruStep> {
                     mixed(&update, h, (&from_x[2] + reset * (&from_h[2] - bias) + bias).tanh())
                 },
             ),
-            mistake("the reset gate is missing: the candidate sees r ⊙ (h·U + b')", |x, h, w| {
+            Mistake::new("the reset gate is missing: the candidate sees r ⊙ (h·U + b')", |x, h, w| {
                 let (from_x, from_h) = gru_sums(x, h, w);
                 mixed(&(&from_x[1] + &from_h[1]).sigmoid(), h, (&from_x[2] + &from_h[2]).tanh())
             }),
-            mistake("the old state is not carried on: add z ⊙ hidden", |x, h, w| {
+            Mistake::new("the old state is not carried on: add z ⊙ hidden", |x, h, w| {
                 gru_from(gru_sums(x, h, w), h, |sum| sum.tanh(), |z, _, g| (1.0 - z) * g)
             }),
-            mistake(
+            Mistake::new(
                 "the candidate is added whole: its share is 1 − z, so that the shares sum to 1",
                 |x, h, w| gru_from(gru_sums(x, h, w), h, |sum| sum.tanh(), |z, h, g| z * h + g),
             ),
-            mistake("the candidate is squashed by a sigmoid: it is a tanh", |x, h, w| {
+            Mistake::new("the candidate is squashed by a sigmoid: it is a tanh", |x, h, w| {
                 gru_from(gru_sums(x, h, w), h, |sum| sum.sigmoid(), mixed)
             }),
-            mistake("the bias of the hidden side is missing: w.hidden_bias", |x, h, w| {
+            Mistake::new("the bias of the hidden side is missing: w.hidden_bias", |x, h, w| {
                 let from_x = (x.matmul(&w.xh) + &w.bias).chunk(3, -1);
                 gru_from((from_x, h.matmul(&w.hh).chunk(3, -1)), h, |sum| sum.tanh(), mixed)
             }),
-            mistake("the graph is cut: detach or no_grad inside the step stops the gradient", |x, h, w| {
-                reference_gru(x, h, w).detach()
-            }),
+            Mistake::new(
+                "the graph is cut: detach or no_grad inside the step stops the gradient",
+                |x, h, w| reference_gru(x, h, w).detach(),
+            ),
         ],
         run: |step, cases| {
             let (batch, input, hidden) = (cases.size(2, 5), cases.size(2, 6), cases.size(2, 5));
@@ -316,9 +333,7 @@ pub fn gru_step_exercise() -> Exercise<GruStep> {
             };
             let next = step(&x, &h, &w);
             let names = ["the gradient of x", "the gradient of hidden", "the gradient of w.hh"];
-            let grads = gradients(&next, &[&x, &h, &w.hh]);
-            let named = names.into_iter().zip(grads).map(|(what, value)| Outcome::new(what, value));
-            std::iter::once(Outcome::new("the new hidden state", next)).chain(named).collect()
+            with_gradients("the new hidden state", next, &names, &[&x, &h, &w.hh])
         },
     }
 }
@@ -352,32 +367,32 @@ pub fn correlation_exercise() -> Exercise<Correlation> {
         number: "2.4",
         reference: right,
         mistakes: vec![
-            mistake(
+            Mistake::new(
                 "the means are not subtracted: centre cells and feature over time first",
                 |cells, feature| {
                     product(cells, feature) / (root_of_squares(cells) * root_of_squares(feature))
                 },
             ),
-            mistake(
+            Mistake::new(
                 "this is the covariance: divide by the spread of the cell and of the feature",
                 |cells, feature| product(&centred(cells), &centred(feature)) / feature.size()[0],
             ),
-            mistake(
+            Mistake::new(
                 "n and n − 1 are mixed: libtorch's std divides by n − 1, the mean by n; divide sums by roots of sums",
                 |cells, feature| {
                     let count = feature.size()[0] as f64;
                     right(cells, feature) * ((count - 1.0) / count)
                 },
             ),
-            mistake(
+            Mistake::new(
                 "the sign is lost: a cell that falls where the feature rises has −1",
                 |cells, feature| right(cells, feature).abs(),
             ),
-            mistake(
+            Mistake::new(
                 "this is the square of the correlation: the numbers go from −1 to 1",
                 |cells, feature| right(cells, feature).square(),
             ),
-            mistake(
+            Mistake::new(
                 "the mean is taken over the units: centre each unit over time, dimension 0",
                 |cells, feature| {
                     let cells = cells - cells.mean_dim(1, true, Kind::Double);

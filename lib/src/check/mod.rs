@@ -45,6 +45,12 @@ pub struct Mistake<F> {
     pub answer: F,
 }
 
+impl<F> Mistake<F> {
+    fn new(cause: &'static str, answer: F) -> Self {
+        Self { cause, answer }
+    }
+}
+
 /// An exercise: its number, the right answer, and how to try a function on random cases.
 pub struct Exercise<F: 'static> {
     /// As in the text, e.g. `1.1`.

@@ -2,7 +2,7 @@
 
 use tch::{Device, Kind, Tensor};
 
-use super::compare::{Cases, gradients};
+use super::compare::{Cases, gradients, with_gradients};
 use super::{Exercise, Mistake, Outcome};
 use crate::models::{RnnWeights, rnn_step as reference_step};
 
@@ -21,10 +21,6 @@ pub type ClipByNorm = fn(&[Tensor], f64) -> Vec<Tensor>;
 pub type TruncatedBptt = fn(&Tensor, &Tensor, &RnnWeights, i64) -> Tensor;
 /// A test of a recurrent step: `true` if the step is sound.
 pub type StepTest = fn(RnnStep) -> bool;
-
-fn mistake<F>(cause: &'static str, answer: F) -> Mistake<F> {
-    Mistake { cause, answer }
-}
 
 fn weights(cases: &mut Cases, input: i64, hidden: i64) -> RnnWeights {
     RnnWeights {
@@ -45,35 +41,37 @@ pub fn rnn_step_exercise() -> Exercise<RnnStep> {
         number: "1.1",
         reference: reference_step,
         mistakes: vec![
-            mistake("the tanh is missing: without it the whole network is one linear map", |x, h, w| {
+            Mistake::new("the tanh is missing: without it the whole network is one linear map", |x, h, w| {
                 x.matmul(&w.xh) + h.matmul(&w.hh) + &w.bias
             }),
-            mistake(
+            Mistake::new(
                 "the old hidden state is not used: add hidden·Whh, or the network has no memory",
                 |x, _, w| (x.matmul(&w.xh) + &w.bias).tanh(),
             ),
-            mistake("the bias is missing", |x, h, w| (x.matmul(&w.xh) + h.matmul(&w.hh)).tanh()),
-            mistake("the bias is added after the tanh: it belongs inside", |x, h, w| {
+            Mistake::new("the bias is missing", |x, h, w| (x.matmul(&w.xh) + h.matmul(&w.hh)).tanh()),
+            Mistake::new("the bias is added after the tanh: it belongs inside", |x, h, w| {
                 (x.matmul(&w.xh) + h.matmul(&w.hh)).tanh() + &w.bias
             }),
-            mistake(
+            Mistake::new(
                 "the hidden state is multiplied by Whh transposed: use hidden.matmul(&w.hh)",
                 |x, h, w| (x.matmul(&w.xh) + h.matmul(&w.hh.tr()) + &w.bias).tanh(),
             ),
-            mistake("the hidden state is added without its matrix: multiply it by Whh first", |x, h, w| {
-                (x.matmul(&w.xh) + h + &w.bias).tanh()
-            }),
-            mistake(
+            Mistake::new(
+                "the hidden state is added without its matrix: multiply it by Whh first",
+                |x, h, w| (x.matmul(&w.xh) + h + &w.bias).tanh(),
+            ),
+            Mistake::new(
                 "this is a sigmoid: the simple RNN squashes with tanh, which is centred on 0",
                 |x, h, w| (x.matmul(&w.xh) + h.matmul(&w.hh) + &w.bias).sigmoid(),
             ),
-            mistake(
+            Mistake::new(
                 "the product is element by element: * multiplies numbers in place, matmul multiplies matrices",
                 |x, h, w| (x.matmul(&w.xh) + h * w.hh.diag(0) + &w.bias).tanh(),
             ),
-            mistake("the graph is cut: detach or no_grad inside the step stops the gradient", |x, h, w| {
-                reference_step(x, h, w).detach()
-            }),
+            Mistake::new(
+                "the graph is cut: detach or no_grad inside the step stops the gradient",
+                |x, h, w| reference_step(x, h, w).detach(),
+            ),
         ],
         run: |step, cases| {
             let (batch, input, hidden) = (cases.size(2, 5), cases.size(2, 6), cases.size(7, 9));
@@ -88,10 +86,7 @@ pub fn rnn_step_exercise() -> Exercise<RnnStep> {
                 "the gradient of Whh",
                 "the gradient of the bias",
             ];
-            let grads = gradients(&output, &[&x, &h, &w.xh, &w.hh, &w.bias]);
-            let mut outcomes = vec![Outcome::new("the new hidden state", output)];
-            outcomes.extend(names.into_iter().zip(grads).map(|(what, value)| Outcome::new(what, value)));
-            outcomes
+            with_gradients("the new hidden state", output, &names, &[&x, &h, &w.xh, &w.hh, &w.bias])
         },
     }
 }
@@ -118,50 +113,50 @@ pub fn cross_entropy_exercise() -> Exercise<CrossEntropy> {
             (loss.shallow_clone(), loss.exp())
         },
         mistakes: vec![
-            mistake("this is the sum over the characters: the loss is their mean", |logits, targets| {
+            Mistake::new("this is the sum over the characters: the loss is their mean", |logits, targets| {
                 let loss = mean_nats(logits, targets) * targets.numel() as f64;
                 (loss.shallow_clone(), loss.exp())
             }),
-            mistake(
+            Mistake::new(
                 "the sign: −log p is positive; a loss that falls below 0 is log p",
                 |logits, targets| {
                     let loss = -mean_nats(logits, targets);
                     (loss.shallow_clone(), loss.exp())
                 },
             ),
-            mistake(
+            Mistake::new(
                 "the logits are not probabilities yet: take log_softmax before you pick the targets",
                 |logits, targets| {
                     let loss = -picked(logits, targets).mean(Kind::Double);
                     (loss.shallow_clone(), loss.exp())
                 },
             ),
-            mistake(
+            Mistake::new(
                 "the logarithm is missing: this is the mean of −p, not of −log p",
                 |logits, targets| {
                     let loss = -picked(&logits.softmax(-1, Kind::Double), targets).mean(Kind::Double);
                     (loss.shallow_clone(), loss.exp())
                 },
             ),
-            mistake(
+            Mistake::new(
                 "softmax runs over the batch: it must run over the vocabulary, the last dimension",
                 |logits, targets| {
                     let loss = -picked(&logits.log_softmax(0, Kind::Double), targets).mean(Kind::Double);
                     (loss.shallow_clone(), loss.exp())
                 },
             ),
-            mistake("the loss is in bits: use the natural logarithm here (nats)", |logits, targets| {
+            Mistake::new("the loss is in bits: use the natural logarithm here (nats)", |logits, targets| {
                 let loss = mean_nats(logits, targets);
                 (&loss / std::f64::consts::LN_2, loss.exp())
             }),
-            mistake(
+            Mistake::new(
                 "perplexity is e to the loss, because the loss is in nats; 2 to the loss is for bits",
                 |logits, targets| {
                     let loss = mean_nats(logits, targets);
                     (loss.shallow_clone(), (&loss * std::f64::consts::LN_2).exp())
                 },
             ),
-            mistake(
+            Mistake::new(
                 "exp overflows for large logits: log_softmax subtracts the maximum first",
                 |logits, targets| {
                     let p = logits.exp() / logits.exp().sum_dim_intlist(-1, true, Kind::Double);
@@ -198,27 +193,32 @@ pub fn temperature_exercise() -> Exercise<TemperatureSoftmax> {
         number: "1.3",
         reference: |logits, temperature| (logits / temperature).softmax(-1, Kind::Double),
         mistakes: vec![
-            mistake(
+            Mistake::new(
                 "the logits are multiplied by the temperature: divide, so that heat flattens",
                 |logits, t| (logits * t).softmax(-1, Kind::Double),
             ),
-            mistake("the temperature has no effect", |logits, _| logits.softmax(-1, Kind::Double)),
-            mistake(
+            Mistake::new("the temperature has no effect", |logits, _| logits.softmax(-1, Kind::Double)),
+            Mistake::new(
                 "the probabilities are divided after the softmax: they no longer sum to 1; divide the logits",
                 |logits, t| logits.softmax(-1, Kind::Double) / t,
             ),
-            mistake("these are logits, not probabilities: the softmax is missing", |logits, t| logits / t),
-            mistake("these are log-probabilities: use softmax, not log_softmax", |logits, t| {
+            Mistake::new("these are logits, not probabilities: the softmax is missing", |logits, t| {
+                logits / t
+            }),
+            Mistake::new("these are log-probabilities: use softmax, not log_softmax", |logits, t| {
                 (logits / t).log_softmax(-1, Kind::Double)
             }),
-            mistake(
+            Mistake::new(
                 "the softmax runs over probabilities: give it the logits divided by the temperature, once",
                 |logits, t| (logits.softmax(-1, Kind::Double) / t).softmax(-1, Kind::Double),
             ),
-            mistake("exp overflows for large logits: softmax subtracts the maximum first", |logits, t| {
-                let e = (logits / t).exp();
-                &e / e.sum(Kind::Double)
-            }),
+            Mistake::new(
+                "exp overflows for large logits: softmax subtracts the maximum first",
+                |logits, t| {
+                    let e = (logits / t).exp();
+                    &e / e.sum(Kind::Double)
+                },
+            ),
         ],
         run: |temperature_softmax, cases| {
             let vocab = cases.size(2, 12);
@@ -252,29 +252,29 @@ pub fn clip_by_norm_exercise() -> Exercise<ClipByNorm> {
         number: "1.4",
         reference: |g, max_norm| scaled(g, (max_norm / square_sum(g).sqrt()).min(1.0)),
         mistakes: vec![
-            mistake(
+            Mistake::new(
                 "each tensor is clipped by its own norm, which turns the direction: use one norm over all",
                 |g, max_norm| {
                     g.iter().map(|g| g * (max_norm / g.norm().double_value(&[])).min(1.0)).collect()
                 },
             ),
-            mistake(
+            Mistake::new(
                 "small gradients are blown up to max_norm: scale only if the norm is larger",
                 |g, max_norm| scaled(g, max_norm / square_sum(g).sqrt()),
             ),
-            mistake(
+            Mistake::new(
                 "each number is clamped, which turns the direction: scale all by one factor",
                 |g, max_norm| g.iter().map(|g| g.clamp(-max_norm, max_norm)).collect(),
             ),
-            mistake(
+            Mistake::new(
                 "the root is missing: the norm is the square root of the sum of squares",
                 |g, max_norm| scaled(g, (max_norm / square_sum(g)).min(1.0)),
             ),
-            mistake("the norms are added up: add their squares and take the root", |g, max_norm| {
+            Mistake::new("the norms are added up: add their squares and take the root", |g, max_norm| {
                 let sum: f64 = g.iter().map(|g| g.norm().double_value(&[])).sum();
                 scaled(g, (max_norm / sum).min(1.0))
             }),
-            mistake(
+            Mistake::new(
                 "the gradients come back as they were: multiply them by max_norm / norm when the norm is larger",
                 |g, _| scaled(g, 1.0),
             ),
@@ -316,11 +316,11 @@ pub fn truncated_bptt_exercise() -> Exercise<TruncatedBptt> {
             unroll(x, h, w, |t, state| if t > 0 && t % every == 0 { state.detach() } else { state })
         },
         mistakes: vec![
-            mistake(
+            Mistake::new(
                 "the graph is never cut: the gradient still flows through all steps; detach the state",
                 |x, h, w, _| unroll(x, h, w, |_, state| state),
             ),
-            mistake(
+            Mistake::new(
                 "the state is set to zero at each cut: keep its numbers, cut only its graph with detach()",
                 |x, h, w, every| {
                     unroll(
@@ -331,14 +331,14 @@ pub fn truncated_bptt_exercise() -> Exercise<TruncatedBptt> {
                     )
                 },
             ),
-            mistake(
+            Mistake::new(
                 "the graph is cut at every step: cut only when t is a multiple of `every`",
                 |x, h, w, _| unroll(x, h, w, |t, state| if t > 0 { state.detach() } else { state }),
             ),
-            mistake("the first state is cut off as well: no cut before step 0", |x, h, w, every| {
+            Mistake::new("the first state is cut off as well: no cut before step 0", |x, h, w, every| {
                 unroll(x, h, w, |t, state| if t % every == 0 { state.detach() } else { state })
             }),
-            mistake(
+            Mistake::new(
                 "the cut comes one step late: detach before step t when t % every == 0",
                 |x, h, w, every| {
                     unroll(
@@ -349,13 +349,13 @@ pub fn truncated_bptt_exercise() -> Exercise<TruncatedBptt> {
                     )
                 },
             ),
-            mistake(
+            Mistake::new(
                 "the cut comes one step early: detach before step t when t % every == 0",
                 |x, h, w, every| {
                     unroll(x, h, w, |t, state| if (t + 1) % every == 0 { state.detach() } else { state })
                 },
             ),
-            mistake(
+            Mistake::new(
                 "the outputs are cut, not the state that is carried on: nothing is left to learn from",
                 |x, h, w, _| unroll(x, h, w, |_, state| state).detach(),
             ),
@@ -374,10 +374,7 @@ pub fn truncated_bptt_exercise() -> Exercise<TruncatedBptt> {
                 "the gradient of Wxh",
                 "the gradient of Whh",
             ];
-            let grads = gradients(&states, &[&x, &h, &w.xh, &w.hh]);
-            let mut outcomes = vec![Outcome::new("the hidden states", states)];
-            outcomes.extend(names.into_iter().zip(grads).map(|(what, value)| Outcome::new(what, value)));
-            outcomes
+            with_gradients("the hidden states", states, &names, &[&x, &h, &w.xh, &w.hh])
         },
     }
 }

@@ -24,10 +24,6 @@ pub type BeamStep = fn(&Tensor, &Tensor, &Tensor, f64) -> (Tensor, Tensor, Tenso
 /// A test of a [`Shift`]: `true` if it is sound.
 pub type ShiftTest = fn(Shift) -> bool;
 
-fn mistake<F>(cause: &'static str, answer: F) -> Mistake<F> {
-    Mistake { cause, answer }
-}
-
 fn counts(words: &[i64], n: usize) -> HashMap<&[i64], usize> {
     let mut counts = HashMap::new();
     words.windows(n).for_each(|run| *counts.entry(run).or_default() += 1);
@@ -64,33 +60,33 @@ pub fn clipped_matches_exercise() -> Exercise<ClippedMatches> {
         number: "3.1",
         reference: |output, reference, n| (clipped(output, reference, n), total(output, n)),
         mistakes: vec![
-            mistake(
+            Mistake::new(
                 "the counts are not clipped: \"the the the\" must not match one \"the\" three times; take the \
                  smaller of the two counts",
                 |o, r, n| (unclipped(o, r, n), total(o, n)),
             ),
-            mistake(
+            Mistake::new(
                 "the second number counts the reference's n-grams: that is recall; precision divides by the output's",
                 |o, r, n| (clipped(o, r, n), total(r, n)),
             ),
-            mistake(
+            Mistake::new(
                 "every different n-gram is counted once: count each as often as it occurs in both",
                 |o, r, n| {
                     (counts(o, n).keys().filter(|run| counts(r, n).contains_key(*run)).count(), total(o, n))
                 },
             ),
-            mistake(
+            Mistake::new(
                 "the matches are counted from the reference's side: clip the counts of the output's n-grams",
                 |o, r, n| (unclipped(r, o, n), total(o, n)),
             ),
-            mistake("n plays no role: use windows(n), runs of n words", |o, r, _| {
+            Mistake::new("n plays no role: use windows(n), runs of n words", |o, r, _| {
                 (clipped(o, r, 1), total(o, 1))
             }),
-            mistake(
+            Mistake::new(
                 "words are compared place by place: an n-gram may stand anywhere in the reference",
                 |o, r, n| (o.windows(n).zip(r.windows(n)).filter(|(a, b)| a == b).count(), total(o, n)),
             ),
-            mistake(
+            Mistake::new(
                 "the second number counts words: an output of k words has k − n + 1 n-grams",
                 |o, r, n| (clipped(o, r, n), o.len()),
             ),
@@ -127,29 +123,30 @@ pub fn bleu_exercise() -> Exercise<BleuOfCounts> {
         number: "3.2",
         reference: |m, t, o, r| 100.0 * penalty(o, r) * geometric(m, t),
         mistakes: vec![
-            mistake("the brevity penalty is missing: a single right word would score 100", |m, t, _, _| {
-                100.0 * geometric(m, t)
-            }),
-            mistake(
+            Mistake::new(
+                "the brevity penalty is missing: a single right word would score 100",
+                |m, t, _, _| 100.0 * geometric(m, t),
+            ),
+            Mistake::new(
                 "outputs that are too long get more than 100: the penalty is at most 1, use .min(1.0)",
                 |m, t, o, r| 100.0 * (1.0 - r as f64 / o as f64).exp() * geometric(m, t),
             ),
-            mistake(
+            Mistake::new(
                 "the penalty punishes long outputs: it is exp(1 − reference/output), not exp(1 − output/reference)",
                 |m, t, o, r| 100.0 * penalty(r, o) * geometric(m, t),
             ),
-            mistake("the penalty is exp(1 − reference/output), not the ratio itself", |m, t, o, r| {
+            Mistake::new("the penalty is exp(1 − reference/output), not the ratio itself", |m, t, o, r| {
                 100.0 * (o as f64 / r as f64).min(1.0) * geometric(m, t)
             }),
-            mistake(
+            Mistake::new(
                 "the precisions are averaged: BLEU takes their geometric mean, exp of the mean of the logarithms",
                 |m, t, o, r| 100.0 * penalty(o, r) * shares(m, t).iter().sum::<f64>() / 4.0,
             ),
-            mistake(
+            Mistake::new(
                 "the logarithms are added up: divide their sum by 4, for the fourth root of the product",
                 |m, t, o, r| 100.0 * penalty(o, r) * shares(m, t).iter().product::<f64>(),
             ),
-            mistake("the score runs from 0 to 1 here: multiply by 100", |m, t, o, r| {
+            Mistake::new("the score runs from 0 to 1 here: multiply by 100", |m, t, o, r| {
                 penalty(o, r) * geometric(m, t)
             }),
         ],
@@ -193,44 +190,44 @@ pub fn shift_exercise() -> Exercise<Shift> {
         number: "3.3",
         reference: |words, length| (read(words, length), said(words, length)),
         mistakes: vec![
-            mistake(
+            Mistake::new(
                 "both rows are the same: the decoder would see the word that it should say; tgt_in is one step behind",
                 |w, length| (filled(&[w], length, PAD), filled(&[w], length, IGNORE)),
             ),
-            mistake(
+            Mistake::new(
                 "both rows begin with BOS: the decoder would see the word that it should say; tgt_out begins with \
                  the first word",
                 |w, length| (read(w, length), filled(&[&[BOS], w, &[EOS]], length, IGNORE)),
             ),
-            mistake(
+            Mistake::new(
                 "both rows begin with BOS: the decoder would see the word that it should say; tgt_out begins with \
                  the first word",
                 |w, length| (read(w, length), filled(&[&[BOS], w], length, IGNORE)),
             ),
-            mistake("tgt_out does not end in EOS: the decoder never learns to stop", |w, length| {
+            Mistake::new("tgt_out does not end in EOS: the decoder never learns to stop", |w, length| {
                 (read(w, length), filled(&[w], length, IGNORE))
             }),
-            mistake(
+            Mistake::new(
                 "tgt_in does not begin with BOS: the decoder needs something to start from",
                 |w, length| (filled(&[w], length, PAD), said(w, length)),
             ),
-            mistake(
+            Mistake::new(
                 "tgt_in holds EOS: after EOS there is nothing more to say, so the decoder never reads it",
                 |w, length| (filled(&[&[BOS], w, &[EOS]], length, PAD), said(w, length)),
             ),
-            mistake(
+            Mistake::new(
                 "tgt_out is padded with PAD: the loss would count padding as words to learn; use IGNORE",
                 |w, length| (read(w, length), filled(&[w, &[EOS]], length, PAD)),
             ),
-            mistake(
+            Mistake::new(
                 "tgt_in is padded with IGNORE: −100 is no row of an embedding; use PAD",
                 |w, length| (filled(&[&[BOS], w], length, IGNORE), said(w, length)),
             ),
-            mistake(
+            Mistake::new(
                 "the two rows are swapped: first what the decoder reads, then what it says",
                 |w, length| (said(w, length), read(w, length)),
             ),
-            mistake("the padding is missing: fill both rows up to `length`", |w, _| {
+            Mistake::new("the padding is missing: fill both rows up to `length`", |w, _| {
                 (read(w, w.len() + 1), said(w, w.len() + 1))
             }),
         ],
@@ -270,22 +267,22 @@ pub fn masked_loss_exercise() -> Exercise<MaskedLoss> {
             (surprise(logits, targets) * &real).sum(Kind::Double) / real.sum(Kind::Double)
         },
         mistakes: vec![
-            mistake(
+            Mistake::new(
                 "the sum is divided by all places, padding too: the more padding, the smaller the loss; divide by \
                  the number of real targets",
                 |logits, targets| (surprise(logits, targets) * real(targets)).mean(Kind::Double),
             ),
-            mistake(
+            Mistake::new(
                 "padding is counted as if its target were a word: multiply by the mask before the sum",
                 |logits, targets| surprise(logits, targets).mean(Kind::Double),
             ),
-            mistake(
+            Mistake::new(
                 "padding is in the sum, although the division is right: multiply by the mask before the sum",
                 |logits, targets| {
                     surprise(logits, targets).sum(Kind::Double) / real(targets).sum(Kind::Double)
                 },
             ),
-            mistake(
+            Mistake::new(
                 "each sentence weighs the same: add up over the whole batch and divide once, so that each word does",
                 |logits, targets| {
                     let real = real(targets);
@@ -293,23 +290,23 @@ pub fn masked_loss_exercise() -> Exercise<MaskedLoss> {
                     (sums / real.sum_dim_intlist(1, false, Kind::Double)).mean(Kind::Double)
                 },
             ),
-            mistake("this is the sum: the loss is the mean over the real targets", |logits, targets| {
+            Mistake::new("this is the sum: the loss is the mean over the real targets", |logits, targets| {
                 (surprise(logits, targets) * real(targets)).sum(Kind::Double)
             }),
-            mistake(
+            Mistake::new(
                 "the sum is divided by the number of sentences: divide by the number of real targets",
                 |logits, targets| {
                     (surprise(logits, targets) * real(targets)).sum(Kind::Double) / targets.size()[0] as f64
                 },
             ),
-            mistake(
+            Mistake::new(
                 "the mask is the wrong way round: keep the places where the target is not IGNORE",
                 |logits, targets| {
                     let padding = 1.0 - real(targets);
                     (surprise(logits, targets) * &padding).sum(Kind::Double) / padding.sum(Kind::Double)
                 },
             ),
-            mistake("the sign: −ln p is positive", |logits, targets| {
+            Mistake::new("the sign: −ln p is positive", |logits, targets| {
                 let real = real(targets);
                 -(surprise(logits, targets) * &real).sum(Kind::Double) / real.sum(Kind::Double)
             }),
@@ -357,32 +354,32 @@ pub fn beam_step_exercise() -> Exercise<BeamStep> {
             best(&(&sums / penalty(length, alpha).unsqueeze(-1)), &sums)
         },
         mistakes: vec![
-            mistake(
+            Mistake::new(
                 "what came before is forgotten: add log_p to the next words' ln p",
                 |_, next, length, alpha| best(&(next / penalty(length, alpha).unsqueeze(-1)), next),
             ),
-            mistake(
+            Mistake::new(
                 "the lengths play no role: divide ln p by ((5 + length)/6)^α before you compare",
                 |log_p, next, _, _| {
                     let sums = log_p.unsqueeze(-1) + next;
                     best(&sums, &sums)
                 },
             ),
-            mistake(
+            Mistake::new(
                 "ln p is multiplied by the length penalty: divide, so that long hypotheses lose less",
                 |log_p, next, length, alpha| {
                     let sums = log_p.unsqueeze(-1) + next;
                     best(&(&sums * penalty(length, alpha).unsqueeze(-1)), &sums)
                 },
             ),
-            mistake(
+            Mistake::new(
                 "the third result is the normalised score: return ln p, or the next step would divide twice",
                 |log_p, next, length, alpha| {
                     let scores = (log_p.unsqueeze(-1) + next) / penalty(length, alpha).unsqueeze(-1);
                     best(&scores, &scores)
                 },
             ),
-            mistake(
+            Mistake::new(
                 "each beam keeps its own best word: all continuations compete, so flatten beam and vocabulary first",
                 |log_p, next, length, alpha| {
                     let sums = log_p.unsqueeze(-1) + next;
@@ -392,7 +389,7 @@ pub fn beam_step_exercise() -> Exercise<BeamStep> {
                     (order.shallow_clone(), word.gather(1, &order, false), value.gather(1, &order, false))
                 },
             ),
-            mistake(
+            Mistake::new(
                 "each beam keeps its own best word: all continuations compete, so flatten beam and vocabulary first",
                 |log_p, next, _, _| {
                     let (value, word) = (log_p.unsqueeze(-1) + next).max_dim(-1, false);
@@ -400,7 +397,7 @@ pub fn beam_step_exercise() -> Exercise<BeamStep> {
                     (beams.expand_as(&word), word, value)
                 },
             ),
-            mistake(
+            Mistake::new(
                 "beam and word are confused: the index divided by the vocabulary's size is the beam, the rest the word",
                 |log_p, next, length, alpha| {
                     let sums = log_p.unsqueeze(-1) + next;
@@ -408,7 +405,7 @@ pub fn beam_step_exercise() -> Exercise<BeamStep> {
                     (word, beam, value)
                 },
             ),
-            mistake(
+            Mistake::new(
                 "this divides by length^α: here the penalty is ((5 + length)/6)^α, gentler for short ones",
                 |log_p, next, length, alpha| {
                     let sums = log_p.unsqueeze(-1) + next;

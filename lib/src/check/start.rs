@@ -20,10 +20,6 @@ pub type Loss = fn(&Tensor, &Tensor) -> Tensor;
 /// A test of a loss: `true` if the loss is sound.
 pub type LossTest = fn(Loss) -> bool;
 
-fn mistake<F>(cause: &'static str, answer: F) -> Mistake<F> {
-    Mistake { cause, answer }
-}
-
 /// Checks the Euclidean norm; returns the function if it is right, else the reference.
 pub fn norm(answer: Norm) -> Norm {
     norm_exercise().check(answer)
@@ -35,18 +31,19 @@ pub fn norm_exercise() -> Exercise<Norm> {
         number: "0.1",
         reference: |x| x.square().sum(Kind::Double).sqrt(),
         mistakes: vec![
-            mistake("the root is missing: this is the squared norm", |x| x.square().sum(Kind::Double)),
-            mistake("this is the mean of the squares: the norm takes their sum", |x| {
+            Mistake::new("the root is missing: this is the squared norm", |x| x.square().sum(Kind::Double)),
+            Mistake::new("this is the mean of the squares: the norm takes their sum", |x| {
                 x.square().mean(Kind::Double).sqrt()
             }),
-            mistake("the root is taken before the sum: it comes last, once", |x| {
+            Mistake::new("the root is taken before the sum: it comes last, once", |x| {
                 x.square().sqrt().sum(Kind::Double)
             }),
-            mistake("this is the largest entry: square, sum, root", |x| x.abs().max()),
-            mistake("this is one norm for each row: sum over all entries, with .sum(Kind::Double)", |x| {
-                x.square().sum_dim_intlist(-1, false, Kind::Double).sqrt()
-            }),
-            mistake("the graph is cut: stay with tensors, or no gradient can flow back", |x| {
+            Mistake::new("this is the largest entry: square, sum, root", |x| x.abs().max()),
+            Mistake::new(
+                "this is one norm for each row: sum over all entries, with .sum(Kind::Double)",
+                |x| x.square().sum_dim_intlist(-1, false, Kind::Double).sqrt(),
+            ),
+            Mistake::new("the graph is cut: stay with tensors, or no gradient can flow back", |x| {
                 x.detach().square().sum(Kind::Double).sqrt()
             }),
         ],
@@ -80,22 +77,22 @@ pub fn one_hot_exercise() -> Exercise<OneHot> {
         number: "0.2",
         reference: |ids, vocab_size| float(ids.unsqueeze(-1).eq_tensor(&counting(0, vocab_size))),
         mistakes: vec![
-            mistake(
+            Mistake::new(
                 "rows and columns are exchanged: the ids need a last dimension of size 1, .unsqueeze(-1)",
                 |ids, vocab_size| float(counting(0, vocab_size).unsqueeze(-1).eq_tensor(ids)),
             ),
-            mistake(
+            Mistake::new(
                 "the shapes do not broadcast: give the ids a last dimension of size 1 with .unsqueeze(-1)",
                 |ids, vocab_size| float(ids.eq_tensor(&counting(0, vocab_size))),
             ),
-            mistake("the columns count from 1: ids begin with 0", |ids, vocab_size| {
+            Mistake::new("the columns count from 1: ids begin with 0", |ids, vocab_size| {
                 float(ids.unsqueeze(-1).eq_tensor(&counting(1, vocab_size + 1)))
             }),
-            mistake(
+            Mistake::new(
                 "it is the wrong way round: 1 where the column is the id, not where it differs",
                 |ids, vocab_size| float(ids.unsqueeze(-1).ne_tensor(&counting(0, vocab_size))),
             ),
-            mistake(
+            Mistake::new(
                 "there are only as many columns as the largest of these ids needs: make vocab_size columns",
                 |ids, _| float(ids.unsqueeze(-1).eq_tensor(&counting(0, ids.max().int64_value(&[]) + 1))),
             ),
@@ -139,36 +136,39 @@ pub fn softmax_exercise() -> Exercise<Softmax> {
             &e / e.sum_dim_intlist(-1, true, Kind::Double)
         },
         mistakes: vec![
-            mistake(
+            Mistake::new(
                 "the columns sum to 1, not the rows: this softmax runs over the batch; use dimension -1",
                 |logits| logits.softmax(0, Kind::Double),
             ),
-            mistake(
+            Mistake::new(
                 "all entries together sum to 1: each row must, so sum over the last dimension only",
                 |logits| logits.flatten(0, -1).softmax(-1, Kind::Double).reshape(logits.size()),
             ),
-            mistake("it does not sum to 1: divide by the sum of the exponentials of the row", exponentials),
-            mistake("these are log-probabilities: return probabilities", |logits| {
+            Mistake::new(
+                "it does not sum to 1: divide by the sum of the exponentials of the row",
+                exponentials,
+            ),
+            Mistake::new("these are log-probabilities: return probabilities", |logits| {
                 logits.log_softmax(-1, Kind::Double)
             }),
-            mistake("the sign is wrong: the largest logit gets the smallest probability", |logits| {
+            Mistake::new("the sign is wrong: the largest logit gets the smallest probability", |logits| {
                 (-logits).softmax(-1, Kind::Double)
             }),
-            mistake(
+            Mistake::new(
                 "the row's largest has lost its dimension: keep it with .amax(-1, true), so that it broadcasts over its own row",
                 |logits| {
                     let e = (logits - logits.amax(-1, false)).exp();
                     &e / e.sum_dim_intlist(-1, true, Kind::Double)
                 },
             ),
-            mistake(
+            Mistake::new(
                 "the row's sum has lost its dimension: keep it with .sum_dim_intlist(-1, true, kind), so that it divides its own row",
                 |logits| {
                     let e = exponentials(logits);
                     &e / e.sum_dim_intlist(-1, false, Kind::Double)
                 },
             ),
-            mistake("the graph is cut: without it no gradient flows back", |logits| {
+            Mistake::new("the graph is cut: without it no gradient flows back", |logits| {
                 logits.detach().softmax(-1, Kind::Double)
             }),
         ],
@@ -206,32 +206,37 @@ pub fn difference_gradient_exercise() -> Exercise<DifferenceGradient> {
         number: "0.4",
         reference: |f, x, h| by_entry(x, h, |up, down| (f(up) - f(down)) / (2.0 * h)),
         mistakes: vec![
-            mistake(
+            Mistake::new(
                 "the difference is one-sided: f(x + h) − f(x) is off by a term in h; use f(x + h) − f(x − h)",
                 |f, x, h| by_entry(x, h, |up, _| (f(up) - f(x)) / h),
             ),
-            mistake("twice too large: from x − h to x + h the distance is 2h", |f, x, h| {
+            Mistake::new("twice too large: from x − h to x + h the distance is 2h", |f, x, h| {
                 by_entry(x, h, |up, down| (f(up) - f(down)) / h)
             }),
-            mistake("the sign is wrong: above minus below", |f, x, h| {
+            Mistake::new("the sign is wrong: above minus below", |f, x, h| {
                 by_entry(x, h, |up, down| (f(down) - f(up)) / (2.0 * h))
             }),
-            mistake("not divided by the distance 2h", |f, x, h| by_entry(x, h, |up, down| f(up) - f(down))),
-            mistake("all entries are moved at once: move one at a time", |f, x, h| {
+            Mistake::new("not divided by the distance 2h", |f, x, h| {
+                by_entry(x, h, |up, down| f(up) - f(down))
+            }),
+            Mistake::new("all entries are moved at once: move one at a time", |f, x, h| {
                 by_entry(x, h, |_, _| (f(&(x + h)) - f(&(x - h))) / (2.0 * h))
             }),
-            mistake("an entry stays moved when the next one is tried: start from x each time", |f, x, h| {
-                let moved = x.copy();
-                let slopes: Vec<Tensor> = (0..x.size()[0])
-                    .map(|i| {
-                        let _ = moved.get(i).g_add_scalar_(h);
-                        let up = f(&moved);
-                        let _ = moved.get(i).g_sub_scalar_(2.0 * h);
-                        (up - f(&moved)) / (2.0 * h)
-                    })
-                    .collect();
-                Tensor::stack(&slopes, 0)
-            }),
+            Mistake::new(
+                "an entry stays moved when the next one is tried: start from x each time",
+                |f, x, h| {
+                    let moved = x.copy();
+                    let slopes: Vec<Tensor> = (0..x.size()[0])
+                        .map(|i| {
+                            let _ = moved.get(i).g_add_scalar_(h);
+                            let up = f(&moved);
+                            let _ = moved.get(i).g_sub_scalar_(2.0 * h);
+                            (up - f(&moved)) / (2.0 * h)
+                        })
+                        .collect();
+                    Tensor::stack(&slopes, 0)
+                },
+            ),
         ],
         run: |gradient, cases| {
             let functions: [ScalarFn; 3] = [

@@ -2,7 +2,7 @@
 
 use tch::{Device, Kind, Tensor};
 
-use super::compare::gradients;
+use super::compare::{gradients, with_gradients};
 use super::{Exercise, Mistake, Outcome};
 
 const DOUBLE: (Kind, Device) = (Kind::Double, Device::Cpu);
@@ -64,10 +64,6 @@ impl BlockParts {
     }
 }
 
-fn mistake<F>(cause: &'static str, answer: F) -> Mistake<F> {
-    Mistake { cause, answer }
-}
-
 /// Checks sinusoidal positions; returns the function if it is right, else the reference.
 pub fn sinusoidal_positions(answer: SinusoidalPositions) -> SinusoidalPositions {
     sinusoidal_positions_exercise().check(answer)
@@ -92,25 +88,25 @@ pub fn sinusoidal_positions_exercise() -> Exercise<SinusoidalPositions> {
             in_pairs(angles.sin(), angles.cos())
         },
         mistakes: vec![
-            mistake(
+            Mistake::new(
                 "all sines stand before all cosines: they take turns, sine in column 2i, cosine in 2i + 1",
                 |time, d_model| {
                     let angles = angles(time, d_model, 0.0, 1e4, 2.0);
                     Tensor::cat(&[angles.sin(), angles.cos()], -1)
                 },
             ),
-            mistake("sine and cosine are exchanged: the sine has the even columns", |time, d_model| {
+            Mistake::new("sine and cosine are exchanged: the sine has the even columns", |time, d_model| {
                 let angles = angles(time, d_model, 0.0, 1e4, 2.0);
                 in_pairs(angles.cos(), angles.sin())
             }),
-            mistake(
+            Mistake::new(
                 "the exponent is i/d_model: it is 2i/d_model, so that it reaches 1 at the end",
                 |time, d_model| {
                     let angles = angles(time, d_model, 0.0, 1e4, 1.0);
                     in_pairs(angles.sin(), angles.cos())
                 },
             ),
-            mistake(
+            Mistake::new(
                 "sine and cosine of a pair have different frequencies: both use 2i, or a shift is no rotation",
                 |time, d_model| {
                     let columns = Tensor::arange(d_model, DOUBLE) * (-1e4f64.ln() / d_model as f64);
@@ -118,22 +114,22 @@ pub fn sinusoidal_positions_exercise() -> Exercise<SinusoidalPositions> {
                     in_pairs(angles.slice(1, 0, None, 2).sin(), angles.slice(1, 1, None, 2).cos())
                 },
             ),
-            mistake("positions count from 0: yours begin with 1", |time, d_model| {
+            Mistake::new("positions count from 0: yours begin with 1", |time, d_model| {
                 let angles = angles(time, d_model, 1.0, 1e4, 2.0);
                 in_pairs(angles.sin(), angles.cos())
             }),
-            mistake("every column is a sine: the odd columns hold the cosine", |time, d_model| {
+            Mistake::new("every column is a sine: the odd columns hold the cosine", |time, d_model| {
                 let angles = angles(time, d_model, 0.0, 1e4, 2.0);
                 in_pairs(angles.sin(), angles.sin())
             }),
-            mistake(
+            Mistake::new(
                 "the position is multiplied by 10000^(2i/d_model): divide by it, later columns are slower",
                 |time, d_model| {
                     let angles = angles(time, d_model, 0.0, 1e-4, 2.0);
                     in_pairs(angles.sin(), angles.cos())
                 },
             ),
-            mistake("rows are positions, columns are d_model: yours is transposed", |time, d_model| {
+            Mistake::new("rows are positions, columns are d_model: yours is transposed", |time, d_model| {
                 let angles = angles(time, d_model, 0.0, 1e4, 2.0);
                 in_pairs(angles.sin(), angles.cos()).tr()
             }),
@@ -175,21 +171,21 @@ pub fn heads_exercise() -> Exercise<Heads> {
         number: "5.2",
         reference: (split, merge),
         mistakes: vec![
-            mistake(
+            Mistake::new(
                 "both reshape in one go: the way there and back gives x again, but a head then holds pieces of \
                  different positions; split d_model first, then transpose head and time",
                 (split_without_transpose, merge_without_transpose),
             ),
-            mistake(
+            Mistake::new(
                 "split reshapes straight to [batch, head, time, d_head], which mixes positions: reshape to \
                  [batch, time, head, d_head], then transpose dimensions 1 and 2",
                 (split_without_transpose, merge),
             ),
-            mistake(
+            Mistake::new(
                 "merge flattens without transposing, which mixes positions: transpose dimensions 1 and 2 first",
                 (split, merge_without_transpose),
             ),
-            mistake(
+            Mistake::new(
                 "split deals the numbers out to the heads in turn: a head is d_head neighbours, reshape to \
                  [batch, time, head, d_head], not [batch, time, d_head, head]",
                 (
@@ -200,16 +196,16 @@ pub fn heads_exercise() -> Exercise<Heads> {
                     merge,
                 ),
             ),
-            mistake(
+            Mistake::new(
                 "split leaves [batch, time, head, d_head]: attention needs [batch, head, time, d_head], \
                  transpose dimensions 1 and 2",
                 (|x, n_heads| split(x, n_heads).transpose(1, 2), merge),
             ),
-            mistake(
+            Mistake::new(
                 "merge leaves [batch, time, head, d_head]: put the heads side by side with flatten(2, 3)",
                 (split, |heads| heads.transpose(1, 2)),
             ),
-            mistake(
+            Mistake::new(
                 "merge adds the heads up: they stand side by side, each in its own columns",
                 (split, |heads| heads.sum_dim_intlist(1, false, None::<Kind>)),
             ),
@@ -249,46 +245,49 @@ pub fn layer_norm_exercise() -> Exercise<LayerNorm> {
         number: "5.3",
         reference: |x, gamma, beta, eps| standardised(x, &[-1], false, eps) * gamma + beta,
         mistakes: vec![
-            mistake("is your epsilon inside the square root? √(variance + ε)", |x, gamma, beta, eps| {
-                let centred = x - x.mean_dim(-1, true, None::<Kind>);
-                centred / (x.var_dim(-1, false, true).sqrt() + eps) * gamma + beta
-            }),
-            mistake(
+            Mistake::new(
+                "is your epsilon inside the square root? √(variance + ε)",
+                |x, gamma, beta, eps| {
+                    let centred = x - x.mean_dim(-1, true, None::<Kind>);
+                    centred / (x.var_dim(-1, false, true).sqrt() + eps) * gamma + beta
+                },
+            ),
+            Mistake::new(
                 "the variance divides by d_model − 1 (unbiased): here it divides by d_model",
                 |x, gamma, beta, eps| standardised(x, &[-1], true, eps) * gamma + beta,
             ),
-            mistake(
+            Mistake::new(
                 "mean and variance run over time: each position is normed by itself, over the last dimension",
                 |x, gamma, beta, eps| standardised(x, &[-2], false, eps) * gamma + beta,
             ),
-            mistake(
+            Mistake::new(
                 "mean and variance run over the batch (batch norm): they run over the last dimension",
                 |x, gamma, beta, eps| standardised(x, &[0], false, eps) * gamma + beta,
             ),
-            mistake(
+            Mistake::new(
                 "there is one mean for all numbers: each position has its own, keep the other dimensions",
                 |x, gamma, beta, eps| standardised(x, &[0, 1, 2], false, eps) * gamma + beta,
             ),
-            mistake("γ and β are missing: multiply by γ, add β", |x, _, _, eps| {
+            Mistake::new("γ and β are missing: multiply by γ, add β", |x, _, _, eps| {
                 standardised(x, &[-1], false, eps)
             }),
-            mistake("β is missing: add it after the product with γ", |x, gamma, _, eps| {
+            Mistake::new("β is missing: add it after the product with γ", |x, gamma, _, eps| {
                 standardised(x, &[-1], false, eps) * gamma
             }),
-            mistake("γ is missing: multiply by it before you add β", |x, _, beta, eps| {
+            Mistake::new("γ is missing: multiply by it before you add β", |x, _, beta, eps| {
                 standardised(x, &[-1], false, eps) + beta
             }),
-            mistake("γ and β are exchanged: γ multiplies, β is added", |x, gamma, beta, eps| {
+            Mistake::new("γ and β are exchanged: γ multiplies, β is added", |x, gamma, beta, eps| {
                 standardised(x, &[-1], false, eps) * beta + gamma
             }),
-            mistake("the mean is not subtracted: centre x first", |x, gamma, beta, eps| {
+            Mistake::new("the mean is not subtracted: centre x first", |x, gamma, beta, eps| {
                 x / (x.var_dim(-1, false, true) + eps).sqrt() * gamma + beta
             }),
-            mistake("the root is missing: divide by √(variance + ε)", |x, gamma, beta, eps| {
+            Mistake::new("the root is missing: divide by √(variance + ε)", |x, gamma, beta, eps| {
                 let centred = x - x.mean_dim(-1, true, None::<Kind>);
                 centred / (x.var_dim(-1, false, true) + eps) * gamma + beta
             }),
-            mistake(
+            Mistake::new(
                 "ε is not used: a position of equal numbers has variance 0, and 0/0 is not a number",
                 |x, gamma, beta, _| standardised(x, &[-1], false, 0.0) * gamma + beta,
             ),
@@ -300,10 +299,7 @@ pub fn layer_norm_exercise() -> Exercise<LayerNorm> {
             let eps = cases.number(0.05, 0.5); // large, so that its place shows
             let output = layer_norm(&x, &gamma, &beta, eps);
             let names = ["the gradient of x", "the gradient of γ", "the gradient of β"];
-            let grads = gradients(&output, &[&x, &gamma, &beta]);
-            let mut outcomes = vec![Outcome::new("the result", output)];
-            outcomes.extend(names.into_iter().zip(grads).map(|(what, value)| Outcome::new(what, value)));
-            outcomes
+            with_gradients("the result", output, &names, &[&x, &gamma, &beta])
         },
     }
 }
@@ -322,14 +318,14 @@ pub fn block_exercise() -> Exercise<Block> {
             &x + parts.feed_forward(&parts.norm2(&x))
         },
         mistakes: vec![
-            mistake(
+            Mistake::new(
                 "this is post-norm, norm(x + f(x)): here the norm stands before the part, x + f(norm(x))",
                 |x, parts| {
                     let x = parts.norm1(&(x + parts.attention(x)));
                     parts.norm2(&(&x + parts.feed_forward(&x)))
                 },
             ),
-            mistake(
+            Mistake::new(
                 "the norm's output is added instead of x: the residual goes around the norm too",
                 |x, parts| {
                     let x = parts.norm1(x);
@@ -338,52 +334,58 @@ pub fn block_exercise() -> Exercise<Block> {
                     &x + parts.feed_forward(&x)
                 },
             ),
-            mistake("no residual: add x to what attention and the feed-forward layer return", |x, parts| {
-                let x = parts.attention(&parts.norm1(x));
-                parts.feed_forward(&parts.norm2(&x))
-            }),
-            mistake("the residual around attention is missing: x + attention(…)", |x, parts| {
+            Mistake::new(
+                "no residual: add x to what attention and the feed-forward layer return",
+                |x, parts| {
+                    let x = parts.attention(&parts.norm1(x));
+                    parts.feed_forward(&parts.norm2(&x))
+                },
+            ),
+            Mistake::new("the residual around attention is missing: x + attention(…)", |x, parts| {
                 let x = parts.attention(&parts.norm1(x));
                 &x + parts.feed_forward(&parts.norm2(&x))
             }),
-            mistake(
+            Mistake::new(
                 "the residual around the feed-forward layer is missing: x + feed_forward(…)",
                 |x, parts| {
                     let x = x + parts.attention(&parts.norm1(x));
                     parts.feed_forward(&parts.norm2(&x))
                 },
             ),
-            mistake("the norms are missing: each part reads norm(x)", |x, parts| {
+            Mistake::new("the norms are missing: each part reads norm(x)", |x, parts| {
                 let x = x + parts.attention(x);
                 &x + parts.feed_forward(&x)
             }),
-            mistake("norm1 is missing: attention reads norm1(x)", |x, parts| {
+            Mistake::new("norm1 is missing: attention reads norm1(x)", |x, parts| {
                 let x = x + parts.attention(x);
                 &x + parts.feed_forward(&parts.norm2(&x))
             }),
-            mistake("norm2 is missing: the feed-forward layer reads norm2(x)", |x, parts| {
+            Mistake::new("norm2 is missing: the feed-forward layer reads norm2(x)", |x, parts| {
                 let x = x + parts.attention(&parts.norm1(x));
                 &x + parts.feed_forward(&x)
             }),
-            mistake("norm1 is used twice: the feed-forward layer has norm2", |x, parts| {
+            Mistake::new("norm1 is used twice: the feed-forward layer has norm2", |x, parts| {
                 let x = x + parts.attention(&parts.norm1(x));
                 &x + parts.feed_forward(&parts.norm1(&x))
             }),
-            mistake(
+            Mistake::new(
                 "the feed-forward layer reads the block's input: it must read the sum after attention",
                 |x, parts| x + parts.attention(&parts.norm1(x)) + parts.feed_forward(&parts.norm2(x)),
             ),
-            mistake(
+            Mistake::new(
                 "the second residual adds the block's input: add the sum after attention, or attention is lost",
                 |x, parts| {
                     let sum = x + parts.attention(&parts.norm1(x));
                     x + parts.feed_forward(&parts.norm2(&sum))
                 },
             ),
-            mistake("the feed-forward layer comes first: attention first, then feed-forward", |x, parts| {
-                let x = x + parts.feed_forward(&parts.norm2(x));
-                &x + parts.attention(&parts.norm1(&x))
-            }),
+            Mistake::new(
+                "the feed-forward layer comes first: attention first, then feed-forward",
+                |x, parts| {
+                    let x = x + parts.feed_forward(&parts.norm2(x));
+                    &x + parts.attention(&parts.norm1(&x))
+                },
+            ),
         ],
         run: |block, cases| {
             let (batch, time, d_model) = (cases.size(1, 3), cases.size(2, 4), cases.size(5, 7));
@@ -410,10 +412,7 @@ pub fn block_exercise() -> Exercise<Block> {
                 "the gradient of the feed-forward layer's second matrix",
             ];
             let inputs: Vec<&Tensor> = std::iter::once(&x).chain(&leaves).collect();
-            let grads = gradients(&output, &inputs);
-            let mut outcomes = vec![Outcome::new("the block's output", output)];
-            outcomes.extend(names.into_iter().zip(grads).map(|(what, value)| Outcome::new(what, value)));
-            outcomes
+            with_gradients("the block's output", output, &names, &inputs)
         },
     }
 }
@@ -433,26 +432,26 @@ pub fn causal_mask_exercise() -> Exercise<CausalMask> {
         number: "5.5",
         reference: |time| ones(time).tril(0),
         mistakes: vec![
-            mistake(
+            Mistake::new(
                 "one future position is open: tril(1) reaches one step too far, the diagonal is tril(0)",
                 |time| ones(time).tril(1),
             ),
-            mistake(
+            Mistake::new(
                 "a position may not attend to itself: then the first has nothing to attend to; keep the diagonal",
                 |time| ones(time).tril(-1),
             ),
-            mistake(
+            Mistake::new(
                 "it looks into the future: rows are queries, columns are keys, keep key ≤ query",
                 |time| ones(time).triu(0),
             ),
-            mistake("it is inverted: true means may attend, and here true is what may not", |time| {
+            Mistake::new("it is inverted: true means may attend, and here true is what may not", |time| {
                 ones(time).triu(1)
             }),
-            mistake("everything is open: a mask of ones masks nothing", ones),
-            mistake("its kind is not Bool: compare, or convert with to_kind(Kind::Bool)", |time| {
+            Mistake::new("everything is open: a mask of ones masks nothing", ones),
+            Mistake::new("its kind is not Bool: compare, or convert with to_kind(Kind::Bool)", |time| {
                 ones(time).tril(0).to_kind(Kind::Float)
             }),
-            mistake(
+            Mistake::new(
                 "these are numbers to add to the scores: here the mask is Bool, true = may attend",
                 |time| {
                     let closed = ones(time).triu(1);
