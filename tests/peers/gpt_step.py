@@ -1,5 +1,5 @@
 """A GPT in nanoGPT's CPU configuration: 4 layers, 4 heads, 128 wide, context 64, batch 12, no dropout, no
-biases, tied weights."""
+biases, tied weights. (Ours has GPT-2's biases besides, which is a little more work.)"""
 
 import torch
 from torch import nn
