@@ -7,6 +7,8 @@ use std::process::{Command, Output};
 use std::sync::mpsc;
 use std::time::Duration;
 
+use course::paths::Course;
+use course::setup::leftovers::prune;
 use course::setup::steps::{Step, advice, carry_out};
 
 /// A checkout with nothing but what set-up looks at, and a PATH with nothing but what a test puts there.
@@ -222,4 +224,34 @@ fn wait_for<T>(mut what: impl FnMut() -> Option<T>) -> T {
         std::thread::sleep(Duration::from_millis(20));
     }
     panic!("it did not happen within 10 s");
+}
+
+/// Each kernel's cells are compiled under a name of their own, and only the newest are kept.
+#[test]
+fn what_ended_kernels_left_is_bounded() {
+    let root = tempfile::tempdir().unwrap();
+    let course = Course { root: root.path().into() };
+    let hour = Duration::from_secs(3600);
+    let folder = |path: String, age: Duration| {
+        let path = course.home().join(path);
+        std::fs::create_dir_all(&path).unwrap();
+        std::fs::File::open(&path).unwrap().set_modified(std::time::SystemTime::now() - age).unwrap();
+        path
+    };
+    let increments = "build/x86_64-unknown-linux-gnu/debug/incremental";
+    let cells: Vec<PathBuf> = (1..=40).map(|n| folder(format!("{increments}/ctx-{n}"), hour * n)).collect();
+    let busy: Vec<PathBuf> =
+        (50..80).map(|n| folder(format!("{increments}/ctx-{n}"), Duration::ZERO)).collect();
+    let course_crate = folder(format!("{increments}/llm_course-1"), hour * 5000);
+    let (recent, forgotten) =
+        (folder("tmp/kernel-1".into(), hour), folder("tmp/kernel-2".into(), hour * 200));
+
+    assert_eq!(prune(&course), 41, "the 30 busy ones are the newest: all 40 ended ones go, and kernel-2");
+    assert!(busy.iter().chain([&course_crate, &recent]).all(|path| path.is_dir()));
+    assert!(!forgotten.exists() && cells.iter().all(|path| !path.exists()));
+
+    let cells: Vec<PathBuf> = (1..=40).map(|n| folder(format!("{increments}/ctx-{n}"), hour * n)).collect();
+    busy.iter().for_each(|path| std::fs::remove_dir(path).unwrap());
+    assert_eq!(prune(&course), 24);
+    assert!(cells[..16].iter().all(|path| path.is_dir()), "the newest 16 stay");
 }

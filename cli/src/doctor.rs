@@ -1,14 +1,11 @@
 //! `cargo course doctor`: what is there, what is missing, and whether a cell really runs.
 
-use std::path::{Path, PathBuf};
-use std::time::Duration;
-
 use anyhow::{Result, bail};
 use nbformat::v4::Cell;
 
 use crate::notebook::outputs_as_text;
 use crate::paths::Course;
-use crate::setup::{open_and_run, prerequisites, steps};
+use crate::setup::{leftovers, open_and_run, prerequisites, steps};
 
 /// Prints a line for each part; nothing is installed. Removes what ended kernels have left behind.
 ///
@@ -38,7 +35,7 @@ pub fn doctor(course: &Course) -> Result<()> {
     let card =
         if prerequisites::nvidia_driver() { "driver found" } else { "none found; the course needs none" };
     say("NVIDIA", Ok(card.into()));
-    say("leftovers", Ok(format!("{} removed", prune(course)?)));
+    say("leftovers", Ok(format!("{} removed", leftovers::prune(course))));
     say("a cell", cell(course));
     if !well {
         bail!("something is broken; the lines above say what to do");
@@ -61,25 +58,4 @@ fn printed(cell: &Cell) -> String {
         Cell::Code { outputs, .. } => outputs_as_text(outputs),
         _ => String::new(),
     }
-}
-
-/// Removes what kernels left that nothing has touched for a week, and says how many folders those were.
-fn prune(course: &Course) -> Result<usize> {
-    const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
-    let old = |path: &Path| {
-        let changed = path.metadata().and_then(|data| data.modified());
-        path.is_dir() && changed.is_ok_and(|time| time.elapsed().unwrap_or_default() > WEEK)
-    };
-    let inside =
-        |folder: PathBuf| std::fs::read_dir(folder).into_iter().flatten().flatten().map(|e| e.path());
-    let of_kernels = inside(course.home().join("tmp"));
-    // Below build/<target>/debug each kernel has a record and the increments of its cells' crate `ctx`.
-    let targets = inside(course.home().join("build")).map(|target| target.join("debug"));
-    let kept = targets.flat_map(|debug| [debug.join("incremental"), debug.join(".fingerprint")]);
-    let of_cells = kept
-        .flat_map(inside)
-        .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("ctx-")));
-    let leftovers: Vec<PathBuf> = of_kernels.chain(of_cells).filter(|path| old(path)).collect();
-    leftovers.iter().try_for_each(std::fs::remove_dir_all)?;
-    Ok(leftovers.len())
 }

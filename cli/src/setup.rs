@@ -3,6 +3,7 @@
 //! An interrupted set-up goes on with the step it was in; a second one finds all stamps and ends at once.
 
 pub mod kernelspec;
+pub mod leftovers;
 pub mod prerequisites;
 pub mod steps;
 
@@ -54,11 +55,12 @@ pub struct SetupArgs {
     pub peers: bool,
 }
 
-/// Makes what is missing; returns at once if nothing is.
+/// Makes what is missing, and removes what ended kernels left; returns at once if there is nothing to do.
 ///
 /// # Errors
 /// If something is missing that only the user can install, or a step fails; the message says what to do.
 pub fn setup(course: &Course) -> Result<()> {
+    leftovers::prune(course);
     carry_out(&course.home(), || prerequisites::check(course), &steps(course)?)
 }
 
