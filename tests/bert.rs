@@ -8,7 +8,7 @@ use llm_course::data::{Corruption, IGNORE, MaskedDataset};
 use llm_course::models::{Bert, BertClassifier, BertConfig, BertHeads};
 use tch::{Device, IndexOp, Kind, Tensor, nn::VarStore};
 
-use compare::{assert_close, check_in_transformers, difference, fixture, get, scratch, tensors};
+use compare::{assert_close, check_in_transformers, difference, fixture, get, scratch, stir, tensors};
 
 fn load(folder: &Path) -> (VarStore, Bert) {
     let vs = VarStore::new(Device::Cpu);
@@ -92,10 +92,6 @@ fn random(heads: BertHeads, segments: i64) -> (VarStore, Bert) {
     let bert = Bert::new(&vs.root(), BertConfig { segments, heads, ..sizes }).unwrap();
     stir(&vs);
     (vs, bert)
-}
-
-fn stir(vs: &VarStore) {
-    tch::no_grad(|| vs.trainable_variables().iter_mut().for_each(|v| *v += v.randn_like() * 0.2));
 }
 
 #[test]

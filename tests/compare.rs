@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use tch::Tensor;
+use tch::{Kind, Tensor, nn::VarStore};
 
 pub fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures").join(name)
@@ -29,6 +29,20 @@ pub fn difference(a: &Tensor, b: &Tensor) -> f64 {
 pub fn assert_close(what: &str, a: &Tensor, b: &Tensor, tolerance: f64) {
     let difference = difference(a, b);
     assert!(difference <= tolerance, "{what}: {difference:e} > {tolerance:e}");
+}
+
+/// Moves every weight away from where it starts, so that a wrong one shows: by up to 0.15, always the same, since
+/// tests that run beside this one draw from the same random numbers.
+pub fn stir(vs: &VarStore) {
+    let mut count = 0;
+    let mut weights: Vec<_> = vs.variables().into_iter().collect();
+    weights.sort_by(|a, b| a.0.cmp(&b.0));
+    for (_, mut weight) in weights {
+        let i = Tensor::arange_start(count, count + weight.numel() as i64, (Kind::Double, weight.device()));
+        count += weight.numel() as i64;
+        let noise = (i.square().remainder(1000.0).sin() * 0.15).to_kind(weight.kind()).view_as(&weight);
+        tch::no_grad(|| weight += noise);
+    }
 }
 
 /// An empty folder that no other test has.

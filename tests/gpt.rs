@@ -14,7 +14,7 @@ use llm_course::train::{AdamW, TrainConfig, Trainer};
 use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor};
 
-use compare::{assert_close, check_in_transformers, difference, fixture, get, scratch, tensors};
+use compare::{assert_close, check_in_transformers, difference, fixture, get, scratch, stir, tensors};
 
 const ALL: [Positions; 3] = [Positions::Learned, Positions::Sinusoidal, Positions::Rotary];
 
@@ -258,7 +258,7 @@ fn what_we_save_has_hugging_faces_names_and_shapes_and_loads_there() {
     let vs = VarStore::new(Device::Cpu);
     let sizes = GptConfig { d_model: 24, n_heads: 3, d_ff: 40, n_layers: 3, ..GptConfig::small(60) };
     let gpt = Gpt::new(&vs.root(), GptConfig { activation: Activation::Gelu, ..sizes }).unwrap();
-    tch::no_grad(|| vs.trainable_variables().iter_mut().for_each(|v| *v += Tensor::randn_like(v) * 0.1));
+    stir(&vs);
     let folder = scratch("own");
     gpt.save(&vs, &folder).unwrap();
     let ids = random_ids([2, 40]);
