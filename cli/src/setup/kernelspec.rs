@@ -22,7 +22,7 @@ pub fn site_packages(course: &Course) -> Result<PathBuf> {
 }
 
 /// Changes when [`write()`] writes something else.
-pub const FORM: &str = "2";
+pub const FORM: &str = "3";
 
 /// Starts the kernel `$0` in a temporary folder of its own, whose cargo configuration makes the hash of its
 /// cells' crate unlike any other kernel's.
@@ -30,7 +30,10 @@ pub const FORM: &str = "2";
 /// evcxr calls that crate `ctx` in every kernel, and cargo's hash knows only the name: in the shared build folder
 /// a kernel that waited for another one's build would take over that build as its own cell. The number of
 /// codegen units is part of the hash, and nothing else depends on it.
-const LAUNCH: &str = r#"export TMPDIR="$TMPDIR/kernel-$$" && mkdir -p "$TMPDIR/.cargo" && \
+///
+/// A kernel that finds an entry `rust` in `JUPYTER_PATH`, or else in the user's own folder, writes evcxr's default
+/// over it if the versions differ: it is shown an empty folder.
+const LAUNCH: &str = r#"export TMPDIR="$TMPDIR/kernel-$$" && export JUPYTER_PATH="$TMPDIR" && mkdir -p "$TMPDIR/.cargo" && \
 printf '[profile.dev.package.ctx]\ncodegen-units = %s\n' $$ > "$TMPDIR/.cargo/config.toml" && exec "$0" "$@""#;
 
 /// Writes `kernel.json` and evcxr's initial commands.
