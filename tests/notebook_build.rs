@@ -164,6 +164,22 @@ fn check_sees_an_edit_of_the_source() {
 }
 
 #[test]
+fn new_texts_keep_the_outputs_and_new_code_is_refused() {
+    let (_folder, course) = checkout();
+    commit(&course);
+    let edit = |from: &str, to: &str| {
+        std::fs::write(course.sources().join("01_test.md"), LESSON.replace(from, to)).unwrap();
+        build::write_texts(&course, build::drafts(&course, &[]).unwrap())
+    };
+    edit("and [the table]", "or [the table]").unwrap();
+    assert_eq!(problems(&course), [""; 0], "texts are new, outputs are there");
+    let error = format!("{:#}", edit("step(1)", "step(2)").unwrap_err());
+    assert!(error.contains("01_test.ipynb: its code has changed"), "{error}");
+    let learner = notebook::read(&course.notebooks().join("01_test.ipynb")).unwrap();
+    assert!(texts(&learner).concat().contains("or [the table]"), "and nothing is written");
+}
+
+#[test]
 fn check_sees_a_missing_notebook_and_one_without_source() {
     let (_folder, course) = checkout();
     commit(&course);

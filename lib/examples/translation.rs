@@ -2,14 +2,15 @@
 //! `cargo run --release -p llm_course --example translation -- none|additive|dot|scaled|transformer SEED [NAME=VALUE …]`.
 //!
 //! NAME is one of pairs, steps, batch, lr, embed, hidden, layers, gru (1: GRU cells), both (1: the encoder reads both
-//! ways), dropout, teacher (share of right previous words at the end), d_model, d_ff, heads, decay, warmup, final,
-//! every, threads.
+//! ways), dropout, teacher (share of right previous words at the end), d_model, d_ff, heads, tied (0: a matrix of its
+//! own before the softmax), rotary (1: rotary positions), decay, warmup, final, every, threads.
 
 use std::collections::HashMap;
 use std::time::Instant;
 
 use llm_course::bilingual::length_fifth;
 use llm_course::data::{BOS, EOS, PairBatch};
+use llm_course::layers::Positions;
 use llm_course::metrics::{Smoothing, alignment_error_rate, bleu};
 use llm_course::models::Decoded;
 use llm_course::prelude::*;
@@ -163,6 +164,8 @@ fn main() -> Result<()> {
                 n_heads: size("heads", 4),
                 n_layers: size("layers", 2),
                 dropout: option("dropout", 0.0),
+                tied: size("tied", 1) == 1,
+                positions: if size("rotary", 0) == 1 { Positions::Rotary } else { Positions::Sinusoidal },
                 ..TransformerConfig::new(src, tgt)
             };
             Model::Transformer(Transformer::new(&vs.root(), config)?)

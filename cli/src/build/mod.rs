@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use nbformat::v4::Notebook;
+use nbformat::v4::{Cell, Notebook};
 
-use crate::notebook;
+use crate::notebook::{self, source, tags};
 use crate::paths::Course;
 use crate::runner::command::until_stopped;
 use crate::runner::lessons::{Form, in_folder, select, stem};
@@ -28,6 +28,9 @@ pub struct BuildArgs {
     /// Execute nothing: say which committed notebooks are not what a build would give.
     #[arg(long)]
     pub check: bool,
+    /// Execute nothing: only texts have changed, the outputs are those of the committed notebooks.
+    #[arg(long, conflicts_with = "check")]
+    pub text: bool,
     /// Seconds that one cell may take.
     #[arg(long, default_value_t = 600, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     pub timeout: u64,
@@ -44,6 +47,9 @@ pub fn build(course: &Course, args: &BuildArgs) -> Result<()> {
     let drafts = drafts(course, &args.lessons)?;
     if drafts.is_empty() {
         bail!("no lessons in {}", course.sources().display());
+    }
+    if args.text {
+        return write_texts(course, drafts);
     }
     let options = Options { quick: false, limit: Duration::from_secs(args.timeout), text: None };
     let (reports, failed) = until_stopped(build_all(course, drafts, &options))??;
@@ -77,6 +83,39 @@ pub fn drafts(course: &Course, words: &[String]) -> Result<Vec<Draft>> {
         }
     }
     Ok(drafts)
+}
+
+/// Writes drafts with the outputs of the committed notebooks.
+///
+/// # Errors
+/// If code has changed, too: then nothing is written.
+pub fn write_texts(course: &Course, drafts: Vec<Draft>) -> Result<()> {
+    let carried = drafts.into_iter().map(|draft| {
+        let name = name(course, &draft.path);
+        let notebook = with_outputs(draft.notebook, notebook::read(&draft.path)?);
+        let notebook =
+            notebook.with_context(|| format!("{name}: its code has changed, build it without --text"))?;
+        Ok((draft.path, notebook))
+    });
+    let carried = carried.collect::<Result<Vec<_>>>()?;
+    carried.iter().try_for_each(|(path, notebook)| notebook::write(path, notebook))
+}
+
+/// `draft` with the outputs of `executed`; none if their code differs.
+fn with_outputs(mut draft: Notebook, executed: Notebook) -> Option<Notebook> {
+    let is_code = |cell: &&mut Cell| matches!(cell, Cell::Code { .. });
+    let mut old = executed.cells.into_iter().filter(|cell| matches!(cell, Cell::Code { .. }));
+    for new in draft.cells.iter_mut().filter(is_code) {
+        let old = old.next().filter(|old| source(old) == source(new) && tags(old) == tags(new))?;
+        if let (
+            Cell::Code { execution_count, outputs, .. },
+            Cell::Code { execution_count: count, outputs: shown, .. },
+        ) = (new, old)
+        {
+            (*execution_count, *outputs) = (count, shown);
+        }
+    }
+    old.next().is_none().then_some(draft)
 }
 
 async fn build_all(
