@@ -27,7 +27,7 @@ fn counted(words: &[(Vec<i64>, i64)]) -> Vec<(Pair, i64)> {
 }
 
 /// The first in this order that nothing beats.
-fn top(mut counts: Vec<(Pair, i64)>, sort: fn(&mut Vec<(Pair, i64)>)) -> (Pair, i64) {
+fn top(mut counts: Vec<(Pair, i64)>, sort: fn(&mut [(Pair, i64)])) -> (Pair, i64) {
     sort(&mut counts);
     let mut best = counts[0];
     for &(pair, count) in &counts {
@@ -38,7 +38,7 @@ fn top(mut counts: Vec<(Pair, i64)>, sort: fn(&mut Vec<(Pair, i64)>)) -> (Pair, 
     best
 }
 
-fn upwards(counts: &mut Vec<(Pair, i64)>) {
+fn upwards(counts: &mut [(Pair, i64)]) {
     counts.sort();
 }
 
@@ -201,16 +201,18 @@ fn bpe_encode() {
     }
     fn replay(ids: &[i64], merges: &[Pair], step: fn(&[i64], Pair, i64) -> Vec<i64>) -> Vec<i64> {
         let mut ids = ids.to_vec();
-        for k in 0..merges.len() {
-            ids = step(&ids, merges[k], 256 + k as i64);
+        for (new, pair) in (256..).zip(merges) {
+            ids = step(&ids, *pair, new);
         }
         ids
     }
     accepts(
         &exercise,
-        &[exercise.reference, |ids, merges| by_rank(ids, merges, true), |ids, merges| {
-            replay(ids, merges, merge)
-        }],
+        &[
+            exercise.reference,
+            |ids, merges| by_rank(ids, merges, true),
+            |ids, merges| replay(ids, merges, merge),
+        ],
     );
     rejects(
         &exercise,
@@ -238,15 +240,15 @@ fn bpe_encode() {
             }),
             ("from the last learnt", |ids, merges| {
                 let mut ids = ids.to_vec();
-                for k in (0..merges.len()).rev() {
-                    ids = merge(&ids, merges[k], 256 + k as i64);
+                for (k, pair) in merges.iter().enumerate().rev() {
+                    ids = merge(&ids, *pair, 256 + k as i64);
                 }
                 ids
             }),
             ("applied once", |ids, merges| replay(ids, merges, merge_first)),
             ("stops too early", |ids, merges| {
-                for k in 0..merges.len() {
-                    let out = merge(ids, merges[k], 256 + k as i64);
+                for (new, pair) in (256..).zip(merges) {
+                    let out = merge(ids, *pair, new);
                     if out != ids {
                         return out;
                     }
@@ -306,7 +308,8 @@ fn longest_match() {
             ("the shortest piece", |word, vocab| rest(word, true, vocab, false).unwrap_or_else(unknown)),
             ("the mark is missing", |word, vocab| {
                 let bare: HashSet<String> = vocab.iter().filter(|p| !p.starts_with("##")).cloned().collect();
-                let marked: HashSet<String> = bare.iter().map(|p| format!("##{p}")).chain(bare.clone()).collect();
+                let marked: HashSet<String> =
+                    bare.iter().map(|p| format!("##{p}")).chain(bare.clone()).collect();
                 let pieces = rest(word, true, &marked, true).unwrap_or_else(unknown);
                 pieces.iter().map(|p| p.replace("##", "")).collect()
             }),
@@ -352,10 +355,10 @@ fn bits_per_byte() {
         &exercise,
         &[
             exercise.reference,
-            |nats, tokens, text| nats * std::f64::consts::LOG2_E * tokens as f64 / text.bytes().count() as f64,
             |nats, tokens, text| {
-                llm_course::metrics::bits_per_byte(nats, tokens as i64, text.as_bytes().len() as i64)
+                nats * std::f64::consts::LOG2_E * tokens as f64 / text.bytes().count() as f64
             },
+            |nats, tokens, text| llm_course::metrics::bits_per_byte(nats, tokens as i64, text.len() as i64),
         ],
     );
     rejects(
@@ -363,7 +366,7 @@ fn bits_per_byte() {
         &[
             ("nats per byte", |nats, tokens, text| nats / (text.len() as f64 / tokens as f64)),
             ("multiplies by ln 2", |nats, tokens, text| {
-                nats * 0.6931471805599453 / (text.len() as f64 / tokens as f64)
+                nats * 2f64.ln() / (text.len() as f64 / tokens as f64)
             }),
             ("bits per character", |nats, tokens, text| {
                 let characters: Vec<char> = text.chars().collect();
