@@ -104,16 +104,13 @@ pub fn most_frequent_pair_exercise() -> Exercise<MostFrequentPair> {
             Mistake::new("this is the rarest pair: take the largest count", |words| {
                 pair_counts(words).into_iter().min_by_key(|&(pair, count)| (count, pair)).expect("a pair")
             }),
-            Mistake::new(
-                "a b and b a are counted as one pair: the order of the two matters",
-                |words| {
-                    let mut counts = BTreeMap::new();
-                    for ((a, b), count) in pair_counts(words) {
-                        *counts.entry((a.min(b), a.max(b))).or_default() += count;
-                    }
-                    best_pair(counts)
-                },
-            ),
+            Mistake::new("a b and b a are counted as one pair: the order of the two matters", |words| {
+                let mut counts = BTreeMap::new();
+                for ((a, b), count) in pair_counts(words) {
+                    *counts.entry((a.min(b), a.max(b))).or_default() += count;
+                }
+                best_pair(counts)
+            }),
         ],
         run: |most_frequent, cases| {
             let words: WordCounts = match cases.extreme() {
@@ -193,9 +190,10 @@ pub fn merge_pair_exercise() -> Exercise<MergePair> {
                     out
                 },
             ),
-            Mistake::new("pairs are merged from the right: a a a becomes (aa) a, not a (aa)", |ids, pair, new| {
-                reversed(&merged(&reversed(ids), (pair.1, pair.0), new))
-            }),
+            Mistake::new(
+                "pairs are merged from the right: a a a becomes (aa) a, not a (aa)",
+                |ids, pair, new| reversed(&merged(&reversed(ids), (pair.1, pair.0), new)),
+            ),
             Mistake::new("b a is merged as well: the order of the two matters", |ids, pair, new| {
                 let (mut out, mut i) = (Vec::new(), 0);
                 while i < ids.len() {
@@ -243,7 +241,11 @@ pub fn bpe_encode(answer: BpeEncode) -> BpeEncode {
 const FIRST: i64 = 256;
 
 /// Merges whichever pair `choose` picks, until it picks none: it gets the rank and the place of every candidate.
-fn merge_while(ids: &[i64], merges: &[(i64, i64)], choose: fn(&[(usize, usize)]) -> Option<usize>) -> Vec<i64> {
+fn merge_while(
+    ids: &[i64],
+    merges: &[(i64, i64)],
+    choose: fn(&[(usize, usize)]) -> Option<usize>,
+) -> Vec<i64> {
     let mut ids = ids.to_vec();
     loop {
         let rank = |two: &[i64]| merges.iter().position(|&pair| pair == (two[0], two[1]));
@@ -287,7 +289,8 @@ pub fn bpe_encode_exercise() -> Exercise<BpeEncode> {
                     while start < ids.len() {
                         let all = (0..merges.len() as i64).map(|rank| FIRST + rank).chain([ids[start]]);
                         let fits = all.filter(|&id| ids[start..].starts_with(&spelled(id, merges)));
-                        let id = fits.max_by_key(|&id| (spelled(id, merges).len(), Reverse(id))).expect("a byte");
+                        let id =
+                            fits.max_by_key(|&id| (spelled(id, merges).len(), Reverse(id))).expect("a byte");
                         start += spelled(id, merges).len();
                         out.push(id);
                     }
@@ -309,7 +312,8 @@ pub fn bpe_encode_exercise() -> Exercise<BpeEncode> {
                 "each merge is applied once: it holds wherever its pair stands in the word",
                 |ids, merges| {
                     let ranked = merges.iter().enumerate();
-                    ranked.fold(ids.to_vec(), |ids, (rank, &pair)| merged_once(&ids, pair, FIRST + rank as i64))
+                    ranked
+                        .fold(ids.to_vec(), |ids, (rank, &pair)| merged_once(&ids, pair, FIRST + rank as i64))
                 },
             ),
             Mistake::new(
@@ -320,18 +324,29 @@ pub fn bpe_encode_exercise() -> Exercise<BpeEncode> {
                     made.find(|new| new.len() < ids.len()).unwrap_or(ids.to_vec())
                 },
             ),
-            Mistake::new("the new ids begin at 0: merge k makes id 256 + k, behind the bytes", |ids, merges| {
-                let new = merge_while(ids, merges, least);
-                new.into_iter().map(|id| if id < FIRST { id } else { id - FIRST }).collect()
-            }),
-            Mistake::new("the new ids begin at 257: merge k, counted from 0, makes id 256 + k", |ids, merges| {
-                let new = merge_while(ids, merges, least);
-                new.into_iter().map(|id| if id < FIRST { id } else { id + 1 }).collect()
-            }),
+            Mistake::new(
+                "the new ids begin at 0: merge k makes id 256 + k, behind the bytes",
+                |ids, merges| {
+                    let new = merge_while(ids, merges, least);
+                    new.into_iter().map(|id| if id < FIRST { id } else { id - FIRST }).collect()
+                },
+            ),
+            Mistake::new(
+                "the new ids begin at 257: merge k, counted from 0, makes id 256 + k",
+                |ids, merges| {
+                    let new = merge_while(ids, merges, least);
+                    new.into_iter().map(|id| if id < FIRST { id } else { id + 1 }).collect()
+                },
+            ),
         ],
         run: |encode, cases| {
-            let ids = random_ids(cases, 14, 24, 3);
-            let mut merges: Vec<(i64, i64)> = Vec::new();
+            // In a b c the leftmost pair is not the earliest-learnt one, nor does it lead to the longest token.
+            let (start, known): (&[i64], _) = match cases.extreme() {
+                true => (&[0, 1, 2], vec![(1, 2), (0, FIRST), (0, 1)]),
+                false => (&[], Vec::new()),
+            };
+            let ids = [start, &random_ids(cases, 14, 24, 3)].concat();
+            let mut merges: Vec<(i64, i64)> = known;
             while merges.len() < 9 {
                 let mut piece = || match cases.size(0, 1) {
                     1 if !merges.is_empty() => FIRST + cases.size(0, merges.len() as i64 - 1),
@@ -457,7 +472,8 @@ pub fn longest_match_exercise() -> Exercise<LongestMatch> {
                 word.push('d'); // no piece has it
             }
             let found = longest_match(&word, &vocab);
-            let spelling = |text: String| Tensor::from_slice(&text.chars().map(|c| c as i64).collect::<Vec<_>>());
+            let spelling =
+                |text: String| Tensor::from_slice(&text.chars().map(|c| c as i64).collect::<Vec<_>>());
             vec![
                 Outcome::new("the number of pieces", Tensor::from(found.len() as i64)),
                 Outcome::new("the spelling of the pieces, letter by letter,", spelling(found.join(" "))),
@@ -478,9 +494,10 @@ pub fn bits_per_byte_exercise() -> Exercise<BitsPerByte> {
         number: "6.5",
         reference: |nats, tokens, text| nats * tokens as f64 / LN_2 / text.len() as f64,
         mistakes: vec![
-            Mistake::new("these are nats per byte: 1 bit = ln 2 nats, so divide by ln 2", |nats, tokens, text| {
-                nats * tokens as f64 / text.len() as f64
-            }),
+            Mistake::new(
+                "these are nats per byte: 1 bit = ln 2 nats, so divide by ln 2",
+                |nats, tokens, text| nats * tokens as f64 / text.len() as f64,
+            ),
             Mistake::new("this multiplies by ln 2: a nat is 1.44 bits, so divide", |nats, tokens, text| {
                 nats * tokens as f64 * LN_2 / text.len() as f64
             }),
