@@ -329,17 +329,18 @@ fn longest_match() {
             ("end of the word", |word, vocab| {
                 let mut pieces: Vec<String> = Vec::new();
                 let mut end = word.len();
-                'word: while end > 0 {
-                    for start in 0..end {
+                while end > 0 {
+                    let piece = |start: usize| {
                         let mark = if start > 0 { "##" } else { "" };
-                        let piece = mark.to_string() + &word[start..end];
-                        if vocab.contains(&piece) {
-                            pieces.push(piece);
+                        mark.to_string() + &word[start..end]
+                    };
+                    match (0..end).map(piece).position(|piece| vocab.contains(&piece)) {
+                        Some(start) => {
+                            pieces.push(piece(start));
                             end = start;
-                            continue 'word;
                         }
+                        None => return unknown(),
                     }
-                    return unknown();
                 }
                 pieces.reverse();
                 pieces
@@ -355,9 +356,7 @@ fn bits_per_byte() {
         &exercise,
         &[
             exercise.reference,
-            |nats, tokens, text| {
-                nats * std::f64::consts::LOG2_E * tokens as f64 / text.bytes().count() as f64
-            },
+            |nats, tokens, text| nats * std::f64::consts::LOG2_E * tokens as f64 / text.len() as f64,
             |nats, tokens, text| llm_course::metrics::bits_per_byte(nats, tokens as i64, text.len() as i64),
         ],
     );
