@@ -11,6 +11,7 @@ mod lstm;
 mod rnn;
 mod seq2seq;
 mod start;
+mod tokens;
 mod transformer;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -24,6 +25,7 @@ pub use lstm::*;
 pub use rnn::*;
 pub use seq2seq::*;
 pub use start::*;
+pub use tokens::*;
 pub use transformer::*;
 
 /// What a check found.
