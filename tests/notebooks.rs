@@ -43,6 +43,10 @@ impl Fixture {
     }
 
     fn start(&self, more: &[&str]) -> Child {
+        self.command(more).spawn().unwrap()
+    }
+
+    fn command(&self, more: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_course"));
         command.arg("run").arg(self.folder.path().join("fixture.ipynb"));
         if !more.contains(&"--timeout") {
@@ -50,7 +54,8 @@ impl Fixture {
         }
         command.args(more);
         command.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
-        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
     }
 
     fn run(&self, more: &[&str]) -> Run {
@@ -294,6 +299,20 @@ fn kernels_at_once_run_their_own_cells() {
     for (fixture, child) in fixtures.iter().zip(children) {
         fixture.finish(child).is_green();
     }
+}
+
+/// evcxr writes its default over an entry `rust` of another version, wherever `JUPYTER_PATH` leads it.
+#[test]
+fn a_kernel_leaves_the_entries_of_others_alone() {
+    let others = tempfile::tempdir().unwrap();
+    let entry = others.path().join("kernels/rust");
+    std::fs::create_dir_all(&entry).unwrap();
+    std::fs::write(entry.join("version.txt"), "0").unwrap();
+    std::fs::write(entry.join("kernel.json"), "mine").unwrap();
+    let fixture = Fixture::new(&[("println!(\"here\");", &[])]);
+    let child = fixture.command(&[]).env("JUPYTER_PATH", others.path()).spawn().unwrap();
+    fixture.finish(child).is_green();
+    assert_eq!(std::fs::read_to_string(entry.join("kernel.json")).unwrap(), "mine");
 }
 
 #[test]

@@ -103,9 +103,9 @@ pub fn write_texts(course: &Course, drafts: Vec<Draft>) -> Result<()> {
 
 /// `draft` with the outputs of `executed`; none if their code differs.
 fn with_outputs(mut draft: Notebook, executed: Notebook) -> Option<Notebook> {
-    let is_code = |cell: &&mut Cell| matches!(cell, Cell::Code { .. });
-    let mut old = executed.cells.into_iter().filter(|cell| matches!(cell, Cell::Code { .. }));
-    for new in draft.cells.iter_mut().filter(is_code) {
+    let is_code = |cell: &Cell| matches!(cell, Cell::Code { .. });
+    let mut old = executed.cells.into_iter().filter(is_code);
+    for new in draft.cells.iter_mut().filter(|cell| is_code(cell)) {
         let old = old.next().filter(|old| source(old) == source(new) && tags(old) == tags(new))?;
         if let (
             Cell::Code { execution_count, outputs, .. },

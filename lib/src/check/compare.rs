@@ -41,6 +41,12 @@ impl Cases {
         Tensor::from_slice(&ids)
     }
 
+    /// Between `low` and `high` ids below `vocab_size`, as a list.
+    pub fn id_list(&mut self, low: i64, high: i64, vocab_size: i64) -> Vec<i64> {
+        let count = self.size(low, high);
+        (0..count).map(|_| self.rng.random_range(0..vocab_size)).collect()
+    }
+
     /// A tensor of `shape` in f64, uniform in ±`scale`, that collects a gradient.
     pub fn tensor(&mut self, shape: &[i64], scale: f64) -> Tensor {
         let count: i64 = shape.iter().product();

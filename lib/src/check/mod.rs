@@ -78,6 +78,11 @@ impl Outcome {
     pub fn new(what: &'static str, value: Tensor) -> Self {
         Self { what, value }
     }
+
+    /// Whether it was computed backwards: "the gradient of x", but not "a clipped gradient".
+    fn is_gradient(&self) -> bool {
+        self.what.starts_with("the gradient ")
+    }
 }
 
 /// How many random cases a function must pass.
@@ -107,8 +112,8 @@ impl<F: Copy + 'static> Exercise<F> {
         match self.judge(answer) {
             Verdict::Passed => {
                 let outcomes = (self.run)(self.reference, &mut Cases::new(0));
-                let gradient = outcomes.iter().any(|outcome| outcome.what.contains("gradient"));
-                let extent = if gradient { ", forward and gradient" } else { "" };
+                let extent =
+                    if outcomes.iter().any(Outcome::is_gradient) { ", forward and gradient" } else { "" };
                 println!("✅ exercise {}: right on {CASES} random cases{extent}", self.number);
                 return answer;
             }

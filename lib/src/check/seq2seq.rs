@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use tch::{Kind, Tensor};
 
-use super::compare::{Cases, gradients};
+use super::compare::gradients;
 use super::{Exercise, Mistake, Outcome};
 use crate::data::{BOS, EOS, IGNORE, PAD};
 
@@ -28,15 +28,6 @@ fn counts(words: &[i64], n: usize) -> HashMap<&[i64], usize> {
     let mut counts = HashMap::new();
     words.windows(n).for_each(|run| *counts.entry(run).or_default() += 1);
     counts
-}
-
-/// Random words below `vocab_size`, as many as the cases' size from `low` to `high`.
-fn words(cases: &mut Cases, low: i64, high: i64, vocab_size: i64) -> Vec<i64> {
-    let count = cases.size(low, high);
-    if count == 0 {
-        return Vec::new();
-    }
-    Vec::try_from(cases.ids(count, vocab_size)).expect("ids")
 }
 
 /// Checks the clipped matches of BLEU; returns the function if it is right, else the reference.
@@ -92,7 +83,7 @@ pub fn clipped_matches_exercise() -> Exercise<ClippedMatches> {
             ),
         ],
         run: |matches, cases| {
-            let (output, reference) = (words(cases, 3, 12, 3), words(cases, 2, 12, 3));
+            let (output, reference) = (cases.id_list(3, 12, 3), cases.id_list(2, 12, 3));
             (1..=4)
                 .map(|n| {
                     let (hits, total) = matches(&output, &reference, n);
@@ -232,7 +223,7 @@ pub fn shift_exercise() -> Exercise<Shift> {
             }),
         ],
         run: |shift, cases| {
-            let words: Vec<i64> = words(cases, 1, 9, 50).iter().map(|id| id + 4).collect();
+            let words: Vec<i64> = cases.id_list(1, 9, 50).iter().map(|id| id + 4).collect();
             let length = words.len() + 1 + cases.size(1, 4) as usize;
             let (tgt_in, tgt_out) = shift(&words, length);
             vec![

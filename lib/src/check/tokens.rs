@@ -29,11 +29,6 @@ fn listed(count: &'static str, which: &'static str, ids: &[i64]) -> Vec<Outcome>
     vec![Outcome::new(count, Tensor::from(ids.len() as i64)), Outcome::new(which, Tensor::from_slice(ids))]
 }
 
-fn random_ids(cases: &mut Cases, low: i64, high: i64, vocab_size: i64) -> Vec<i64> {
-    let count = cases.size(low, high);
-    (0..count).map(|_| cases.size(0, vocab_size - 1)).collect()
-}
-
 /// Checks the most frequent pair; returns the function if it is right, else the reference.
 pub fn most_frequent_pair(answer: MostFrequentPair) -> MostFrequentPair {
     most_frequent_pair_exercise().check(answer)
@@ -117,7 +112,7 @@ pub fn most_frequent_pair_exercise() -> Exercise<MostFrequentPair> {
                 true => vec![(vec![4, 3, 2], 3), (vec![1, 2], 3), (vec![7, 2], 2)], // a tie
                 false => {
                     let count = cases.size(4, 7);
-                    (0..count).map(|_| (random_ids(cases, 2, 7, 4), cases.size(1, 9))).collect()
+                    (0..count).map(|_| (cases.id_list(2, 7, 4), cases.size(1, 9))).collect()
                 }
             };
             let ((left, right), count) = most_frequent(&words);
@@ -134,18 +129,19 @@ pub fn merge_pair(answer: MergePair) -> MergePair {
     merge_pair_exercise().check(answer)
 }
 
-fn merged(ids: &[i64], pair: (i64, i64), new: i64) -> Vec<i64> {
+/// `new` in place of two neighbours that are `found`, from the left, each id used once.
+fn merged_where(ids: &[i64], new: i64, found: impl Fn(i64, i64) -> bool) -> Vec<i64> {
     let (mut out, mut i) = (Vec::new(), 0);
     while i < ids.len() {
-        if ids[i] == pair.0 && ids.get(i + 1) == Some(&pair.1) {
-            out.push(new);
-            i += 2;
-        } else {
-            out.push(ids[i]);
-            i += 1;
-        }
+        let hit = ids.get(i + 1).is_some_and(|&next| found(ids[i], next));
+        out.push(if hit { new } else { ids[i] });
+        i += if hit { 2 } else { 1 };
     }
     out
+}
+
+fn merged(ids: &[i64], pair: (i64, i64), new: i64) -> Vec<i64> {
+    merged_where(ids, new, |a, b| (a, b) == pair)
 }
 
 /// The first occurrence only.
@@ -195,14 +191,7 @@ pub fn merge_pair_exercise() -> Exercise<MergePair> {
                 |ids, pair, new| reversed(&merged(&reversed(ids), (pair.1, pair.0), new)),
             ),
             Mistake::new("b a is merged as well: the order of the two matters", |ids, pair, new| {
-                let (mut out, mut i) = (Vec::new(), 0);
-                while i < ids.len() {
-                    let next = ids.get(i + 1).copied();
-                    let found = next.is_some_and(|n| (ids[i], n) == pair || (n, ids[i]) == pair);
-                    out.push(if found { new } else { ids[i] });
-                    i += if found { 2 } else { 1 };
-                }
-                out
+                merged_where(ids, new, |a, b| (a, b) == pair || (b, a) == pair)
             }),
             Mistake::new("the pair is taken out and the new id not put in", |ids, pair, new| {
                 merged(ids, pair, new).into_iter().filter(|&id| id != new).collect()
@@ -222,7 +211,7 @@ pub fn merge_pair_exercise() -> Exercise<MergePair> {
             ),
         ],
         run: |merge, cases| {
-            let ids = random_ids(cases, 6, 14, 3);
+            let ids = cases.id_list(6, 14, 3);
             let pair = if cases.extreme() { (1, 1) } else { (cases.size(0, 2), cases.size(0, 2)) };
             let ids = match cases.extreme() {
                 true => [&[1, 1, 1, 0, 1, 1], &ids[..]].concat(),
@@ -345,7 +334,7 @@ pub fn bpe_encode_exercise() -> Exercise<BpeEncode> {
                 true => (&[0, 1, 2], vec![(1, 2), (0, FIRST), (0, 1)]),
                 false => (&[], Vec::new()),
             };
-            let ids = [start, &random_ids(cases, 14, 24, 3)].concat();
+            let ids = [start, &cases.id_list(14, 24, 3)].concat();
             let mut merges: Vec<(i64, i64)> = known;
             while merges.len() < 9 {
                 let mut piece = || match cases.size(0, 1) {
@@ -458,7 +447,7 @@ pub fn longest_match_exercise() -> Exercise<LongestMatch> {
         ],
         run: |longest_match, cases| {
             let letters = |cases: &mut Cases, low, high| -> String {
-                random_ids(cases, low, high, 3).iter().map(|&id| ['a', 'b', 'c'][id as usize]).collect()
+                cases.id_list(low, high, 3).iter().map(|&id| ['a', 'b', 'c'][id as usize]).collect()
             };
             let mut vocab: HashSet<String> =
                 ["a", "b", "c", "##a", "##b", "##c"].into_iter().map(String::from).collect();
@@ -523,7 +512,7 @@ pub fn bits_per_byte_exercise() -> Exercise<BitsPerByte> {
         ],
         run: |bits_per_byte, cases| {
             let words = ["été", "sea", "Größe", "shell", "東京"];
-            let text: Vec<&str> = random_ids(cases, 6, 12, 5).iter().map(|&i| words[i as usize]).collect();
+            let text: Vec<&str> = cases.id_list(6, 12, 5).iter().map(|&i| words[i as usize]).collect();
             let text = format!("{} été", text.join(" "));
             let tokens = cases.size(4, 11) as usize;
             let nats = cases.number(1.0, 6.0);
