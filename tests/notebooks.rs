@@ -1,6 +1,6 @@
 //! Executes small notebooks with `cargo course run`: what must be red is red, and no process is left.
 //!
-//! Needs the kernel (`cargo course setup`), not the course's crate.
+//! Needs the kernel (`cargo course setup`); one test also the course's crate in it.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -313,6 +313,27 @@ fn a_kernel_leaves_the_entries_of_others_alone() {
     let child = fixture.command(&[]).env("JUPYTER_PATH", others.path()).spawn().unwrap();
     fixture.finish(child).is_green();
     assert_eq!(std::fs::read_to_string(entry.join("kernel.json")).unwrap(), "mine");
+}
+
+#[test]
+fn what_ends_a_cell_is_shown_and_nothing_is_not() {
+    let opening = format!(
+        ":dep llm_course = {{ path = {:?} }}\nuse llm_course::prelude::*;",
+        concat!(env!("CARGO_MANIFEST_DIR"), "/../lib")
+    );
+    let cells: &[Cell] = &[
+        (&opening, &[]),
+        ("let words = vec![\"two\".to_string()];\nfor word in &words { println!(\"{word}\"); }", &[]),
+        ("words", &[]),
+        ("if words.is_empty() { println!(\"none\"); }", &[]),
+    ];
+    let fixture = Fixture::new(cells);
+    fixture.run(&["--timeout", "120", "--out", &fixture.out().display().to_string()]).is_green();
+    let executed = fixture.executed();
+    let shown = |cell: usize| executed["cells"][cell]["outputs"].to_string();
+    assert!(shown(1).contains("two") && !shown(1).contains("()"), "{}", shown(1));
+    assert!(shown(2).contains("text/plain") && shown(2).contains("two"), "{}", shown(2));
+    assert_eq!(shown(3), "[]");
 }
 
 #[test]

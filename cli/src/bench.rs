@@ -157,7 +157,7 @@ fn time_cells(course: &Course, args: &BenchArgs) -> Result<Vec<Row>> {
         {"kernelspec": {"name": "rust", "display_name": "Rust", "language": "rust"}}});
     let path = course.home().join("bench.ipynb"); // ../lib is seen from here
     let job = Job::new(course, &path, notebook::parse(&json.to_string())?);
-    let options = Options { quick: true, limit: Duration::from_secs(1500), text: None };
+    let options = Options { quick: true, limit: Duration::from_secs(1500), ..Options::default() };
     let report = until_stopped(run_notebook(course, job, &options, &mut |_| {}))??;
     if let Some(failure) = report.failure {
         bail!("{failure}");

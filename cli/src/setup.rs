@@ -207,7 +207,7 @@ pub fn open_and_run(course: &Course) -> Result<Report> {
     let path = course.home().join("opening.ipynb");
     fs::write(&path, OPENING)?;
     let job = Job::new(course, &path, notebook::read(&path)?);
-    let options = Options { quick: true, limit: Duration::from_secs(1500), text: None };
+    let options = Options { quick: true, limit: Duration::from_secs(1500), ..Options::default() };
     until_stopped(run_notebook(course, job, &options, &mut |_| {}))?
 }
 

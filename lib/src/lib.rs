@@ -62,7 +62,7 @@ pub mod train;
 
 pub use doctor::{Health, doctor};
 pub use error::{Error, Result};
-pub use runtime::{budget, claim, device, quick, seed};
+pub use runtime::{CellValue, budget, claim, device, quick, seed};
 
 /// What a notebook needs in scope: `use llm_course::prelude::*;`.
 pub mod prelude {
@@ -87,7 +87,7 @@ pub mod prelude {
         AdamW, Checkpoint, History, Precision, TrainConfig, Trainer, clip_grad_norm, evaluate,
     };
     pub use crate::{
-        Error, Result, budget, claim, device, doctor, ndarray, quick, rand, rand_chacha, seed, tch,
+        CellValue, Error, Result, budget, claim, device, doctor, ndarray, quick, rand, rand_chacha, seed, tch,
     };
     pub use tch::nn::{self, Module};
     pub use tch::{Device, IndexOp, Kind, Tensor, no_grad};

@@ -1,13 +1,15 @@
 //! `cargo course run`.
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::lessons::{Form, notebooks};
 use super::progress::{Progress, table, timings};
-use super::{Job, Options, Report, run_notebook};
+use super::{Event, Job, Options, Report, run_notebook};
 use crate::notebook;
 use crate::paths::Course;
 
@@ -25,6 +27,9 @@ pub struct RunArgs {
     /// Seconds that one cell may take.
     #[arg(long, default_value_t = 600, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     pub timeout: u64,
+    /// Notebooks that run at the same time, which is faster for small budgets and wrong for measuring times.
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub jobs: u64,
     /// Train on this text instead of the lesson's: a file, or a name that `cargo course data` lists.
     /// Claims, which were made for the lesson's own text, are then printed, not enforced.
     #[arg(long, value_name = "FILE")]
@@ -53,7 +58,12 @@ pub fn run(course: &Course, args: &RunArgs) -> Result<()> {
         Ok(Job::new(course, path, notebook::read(path)?))
     });
     let jobs = jobs.collect::<Result<Vec<_>>>()?;
-    let options = Options { quick: args.quick, limit: Duration::from_secs(args.timeout), text: text(args)? };
+    let options = Options {
+        quick: args.quick,
+        limit: Duration::from_secs(args.timeout),
+        jobs: args.jobs as usize,
+        text: text(args)?,
+    };
     let reports = until_stopped(run_all(course, jobs, &options, args.out.as_deref()))??;
     for report in reports.iter().filter(|_| args.timings) {
         println!("{}", timings(report));
@@ -73,23 +83,23 @@ fn text(args: &RunArgs) -> Result<Option<String>> {
     Ok(Some(path.display().to_string()))
 }
 
-/// Executes notebooks one after the other, also after one that failed.
+/// Executes notebooks, `options.jobs` at a time, also after one that failed; the reports keep the order.
 pub async fn run_all(
     course: &Course,
     jobs: Vec<Job>,
     options: &Options,
     out: Option<&Path>,
 ) -> Result<Vec<Report>> {
-    let mut progress = Progress::new();
-    let mut reports = Vec::new();
-    for job in jobs {
-        let report = run_notebook(course, job, options, &mut |event| progress.show(event)).await?;
+    let progress = &RefCell::new(Progress::new());
+    let runs = jobs.into_iter().map(async |job| {
+        let mut watch = |event: &Event| progress.borrow_mut().show(event);
+        let report = run_notebook(course, job, options, &mut watch).await?;
         if let Some(folder) = out {
             notebook::write(&folder.join(format!("{}.ipynb", report.lesson)), &report.notebook)?;
         }
-        reports.push(report);
-    }
-    Ok(reports)
+        anyhow::Ok(report)
+    });
+    stream::iter(runs).buffered(options.jobs).try_collect().await
 }
 
 /// Runs asynchronous work in this thread until it is done or Ctrl-C or SIGTERM comes.

@@ -168,7 +168,8 @@ impl Kernel {
             return Ok((collected, Ended::Died(status)));
         }
         self.shell.send(request).await?;
-        let end = Instant::now() + limit;
+        let begun = Instant::now();
+        let end = begun + limit;
         let ended = loop {
             tokio::select! {
                 message = read(&mut self.iopub) => {
@@ -179,6 +180,7 @@ impl Kernel {
                 () = tokio::time::sleep_until(end.into()) => break Ended::TimeOut,
             }
         };
+        collected.took = begun.elapsed();
         if matches!(ended, Ended::TimeOut) {
             // evcxr ends the process that runs the cells; what it has printed so far still arrives.
             let _ = self.control.send(JupyterMessage::from(InterruptRequest {})).await;

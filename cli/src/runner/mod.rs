@@ -44,14 +44,16 @@ pub struct Options {
     pub quick: bool,
     /// The time that one cell may take.
     pub limit: Duration,
+    /// How many notebooks run at the same time; more than one share the processor's cores.
+    pub jobs: usize,
     /// Another text than the lesson's (`LLM_COURSE_TEXT`).
     pub text: Option<String>,
 }
 
 impl Default for Options {
-    /// Full budgets, ten minutes for each cell.
+    /// Full budgets, ten minutes for each cell, one notebook after the other.
     fn default() -> Self {
-        Self { quick: false, limit: Duration::from_secs(600), text: None }
+        Self { quick: false, limit: Duration::from_secs(600), jobs: 1, text: None }
     }
 }
 
@@ -93,7 +95,10 @@ pub async fn run_notebook(
     // A relative folder of data starts here, not where the kernel works.
     let data = std::env::var_os("LLM_COURSE_DATA").map(std::path::absolute).transpose()?;
     let data = data.map(|folder| folder.display().to_string());
+    let threads = (options.jobs > 1).then(|| (cores() / options.jobs).max(1).to_string());
+    let threads = threads.or_else(|| std::env::var("OMP_NUM_THREADS").ok());
     let env = [
+        ("OMP_NUM_THREADS", threads.as_deref()),
         ("LLM_COURSE_STRICT", Some("1")),
         ("LLM_COURSE_QUICK", options.quick.then_some("1")),
         ("LLM_COURSE_TEXT", options.text.as_deref()),
@@ -109,6 +114,11 @@ pub async fn run_notebook(
     report.total = begun.elapsed();
     watch(&Event::Finished(&report));
     Ok(report)
+}
+
+/// Cores that this process may use.
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// A kernel and how far it has come.
@@ -134,9 +144,8 @@ impl Session {
                 continue;
             }
             watch(&Event::Cell { lesson: &report.lesson, number: self.executed + 1, total });
-            let begun = Instant::now();
             let (collected, verdict) = self.cell(&cell).await?;
-            report.cells.push(CellRun::new(number, &cell, begun.elapsed()));
+            report.cells.push(CellRun::new(number, &cell, collected.took));
             store(&mut report.notebook.cells[index], collected, self.executed);
             if let Err(cause) = verdict {
                 return Ok(Some(Failure::inside(number, &report.notebook.cells[index], cause)));

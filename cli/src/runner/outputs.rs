@@ -1,6 +1,7 @@
 //! Collects what the kernel sends while a cell runs.
 
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use jupyter_protocol::{ExecutionCount, JupyterMessageContent, Stdio};
 use nbformat::v4::{DisplayData, ErrorOutput, ExecuteResult, MultilineString, Output};
@@ -14,6 +15,8 @@ use regex::Regex;
 pub struct Collected {
     /// What goes into the notebook.
     pub outputs: Vec<Output>,
+    /// From sending the cell until the kernel had done it, without the wait for late output.
+    pub took: Duration,
 }
 
 impl Collected {

@@ -1,5 +1,6 @@
 //! Shows how far a run has come, and a table of times at its end.
 
+use std::collections::HashMap;
 use std::fmt::Write;
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
@@ -11,7 +12,7 @@ use super::report::{Event, Report};
 /// One line that changes on a terminal; else a line for each cell.
 pub struct Progress {
     bar: Option<ProgressBar>,
-    begun: Instant,
+    begun: HashMap<String, Instant>, // by lesson: several may run at the same time
 }
 
 impl Progress {
@@ -20,31 +21,26 @@ impl Progress {
         let bar = std::io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::new_spinner();
             bar.set_style(
-                ProgressStyle::with_template("{spinner} {msg} {elapsed}").expect("a fixed template"),
+                ProgressStyle::with_template("{spinner} {msg} ({elapsed} in all)").expect("a fixed template"),
             );
             bar.enable_steady_tick(Duration::from_millis(200));
             bar
         });
-        Self { bar, begun: Instant::now() }
+        Self { bar, begun: HashMap::new() }
     }
 
     /// Shows one step.
     pub fn show(&mut self, event: &Event) {
         let text = match event {
             Event::Cell { lesson, number, total } => {
-                if *number == 1 {
-                    self.begun = Instant::now();
-                    if let Some(bar) = &self.bar {
-                        bar.reset_elapsed();
-                    }
-                }
-                format!("{lesson}: cell {number}/{total}")
+                let begun = self.begun.entry(lesson.to_string()).or_insert_with(Instant::now);
+                format!("{lesson}: cell {number}/{total}, {:.1} s", begun.elapsed().as_secs_f64())
             }
             Event::Finished(report) => return self.finished(report),
         };
         match &self.bar {
             Some(bar) => bar.set_message(text),
-            None => eprintln!("{text}, {:.1} s", self.begun.elapsed().as_secs_f64()),
+            None => eprintln!("{text}"),
         }
     }
 

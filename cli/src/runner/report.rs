@@ -64,7 +64,7 @@ pub struct CellRun {
     pub number: usize,
     /// Its id in the notebook.
     pub id: String,
-    /// Wall-clock time, with the wait for late output.
+    /// Wall-clock time from sending the cell until the kernel had done it.
     pub time: Duration,
     /// Whether it is tagged `training`.
     pub training: bool,
