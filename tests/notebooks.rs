@@ -337,6 +337,28 @@ fn what_ends_a_cell_is_shown_and_nothing_is_not() {
 }
 
 #[test]
+fn only_the_first_cell_needs_cargo() {
+    let count = "fn compiled_without_cargo() -> usize {
+    let below = |folder: std::path::PathBuf| std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    below(std::env::temp_dir()).flat_map(|folder| below(folder.join(\"target/cell\"))).count()
+}";
+    let cells: &[Cell] =
+        &[(count, &[]), ("assert!(compiled_without_cargo() > 0);", &[]), ("let n: i64 = \"one\";", &[])];
+    Fixture::new(cells).run(&[]).is_red(3, "mismatched types");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn memory_of_the_cells_is_told() {
+    let run = Fixture::new(&[("println!(\"{}\", vec![1u8; 1 << 30].len());", &[])]).run(&[]);
+    let row =
+        run.text.lines().find(|line| line.starts_with("fixture ")).unwrap_or_else(|| panic!("{}", run.text));
+    let memory = row.split_whitespace().rev().nth(1).unwrap();
+    let gib: f64 = memory.parse().unwrap_or_else(|_| panic!("{row}"));
+    assert!((1.0..2.5).contains(&gib), "{row}");
+}
+
+#[test]
 fn missing_and_invalid_notebooks_get_one_line() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("bad.ipynb"), "{}").unwrap();

@@ -15,7 +15,7 @@ use tokio::time::{sleep, timeout};
 
 use super::messages::{connection, is_idle, read};
 use super::outputs::Collected;
-use super::process::{EndGroup, end_with_this_thread, kernel_folder};
+use super::process::{EndGroup, end_with_this_thread, kernel_folder, peak_memory};
 use super::strict::GRACE;
 
 /// How long a kernel may take to answer for the first time: it compiles a first cell on its own, for
@@ -206,6 +206,11 @@ impl Kernel {
         while let Ok(message) = timeout(quiet, read(&mut self.iopub)).await {
             collected.add(message.content, execution_count);
         }
+    }
+
+    /// The most memory that the kernel and the process of its cells have held, in bytes, if the system tells.
+    pub fn peak_memory(&self) -> Option<u64> {
+        peak_memory(self.group)
     }
 
     /// The last line that the kernel itself wrote to its log.

@@ -109,6 +109,7 @@ pub async fn run_notebook(
     let mut session = Session { kernel, limit: options.limit, executed: 0 };
     let mut report = Report::new(job.name, job.notebook, begun.elapsed());
     let failure = session.run(&mut report, watch).await?;
+    report.peak_memory = session.kernel.peak_memory();
     drop(session);
     report.failure = failure;
     report.total = begun.elapsed();

@@ -1,4 +1,4 @@
-//! Ending processes: none may outlive the run.
+//! The processes of a run: what they hold, and their end, which none may outlive.
 
 use std::path::Path;
 
@@ -25,6 +25,23 @@ pub fn end_with_this_thread(command: &mut tokio::process::Command) {
     }
     #[cfg(not(target_os = "linux"))]
     let _ = command;
+}
+
+/// The most memory that each process of a group has held, added up, in bytes; only Linux tells.
+pub fn peak_memory(group: Pid) -> Option<u64> {
+    let read = |folder: &Path, file| std::fs::read_to_string(folder.join(file)).ok();
+    let is_member = |folder: &Path| {
+        let stat = read(folder, "stat")?;
+        let fields = stat.rsplit_once(") ")?.1; // state, parent, group, …
+        Some(fields.split(' ').nth(2)? == group.to_string())
+    };
+    let folders = std::fs::read_dir("/proc").ok()?.flatten().map(|entry| entry.path());
+    let kibibytes = folders.filter(|folder| is_member(folder) == Some(true)).filter_map(|folder| {
+        let status = read(&folder, "status")?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        line.split_whitespace().next()?.parse::<u64>().ok()
+    });
+    Some(1024 * kibibytes.sum::<u64>()).filter(|&bytes| bytes > 0)
 }
 
 /// A temporary folder for one kernel, below `above`; those of runs that were killed are removed first.

@@ -9,6 +9,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::report::{Event, Report};
 
+const GIB: f64 = (1u64 << 30) as f64;
+
 /// One line that changes on a terminal; else a line for each cell.
 pub struct Progress {
     bar: Option<ProgressBar>,
@@ -72,14 +74,16 @@ impl Drop for Progress {
     }
 }
 
-/// Seconds for each lesson.
+/// Seconds and the most memory for each lesson.
 pub fn table(reports: &[Report]) -> String {
     let width = reports.iter().map(|report| report.lesson.len()).max().unwrap_or(0).max("lesson".len());
-    let mut text = format!("{:width$}  seconds  cells\n", "lesson");
+    let mut text = format!("{:width$}  seconds  cells  memory\n", "lesson");
     for report in reports {
         let red = if report.failure.is_some() { "  FAILED" } else { "" };
         let (seconds, cells) = (report.total.as_secs_f64(), report.cells.len());
-        writeln!(text, "{:width$}  {seconds:7.1}  {cells:5}{red}", report.lesson)
+        let memory =
+            report.peak_memory.map_or("?".to_string(), |bytes| format!("{:.2} GiB", bytes as f64 / GIB));
+        writeln!(text, "{:width$}  {seconds:7.1}  {cells:5}  {memory}{red}", report.lesson)
             .expect("a String takes all");
     }
     let total: f64 = reports.iter().map(|report| report.total.as_secs_f64()).sum();

@@ -34,13 +34,16 @@ pub struct Report {
     pub kernel_start: Duration,
     /// Everything, with the kernel's start and end.
     pub total: Duration,
+    /// The most memory that the kernel and the process of its cells held, in bytes, if the system tells.
+    pub peak_memory: Option<u64>,
     /// What went wrong; nothing is executed after it.
     pub failure: Option<Failure>,
 }
 
 impl Report {
     pub(super) fn new(lesson: String, notebook: Notebook, kernel_start: Duration) -> Self {
-        Self { lesson, notebook, cells: Vec::new(), kernel_start, total: Duration::ZERO, failure: None }
+        let (cells, total) = (Vec::new(), Duration::ZERO);
+        Self { lesson, notebook, cells, kernel_start, total, peak_memory: None, failure: None }
     }
 
     /// The median of the cells after the second that do not train, if there are any.

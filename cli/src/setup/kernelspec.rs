@@ -1,6 +1,7 @@
 //! The kernelspec `rust`: absolute paths, so that it works from JupyterLab and from editors.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -22,7 +23,7 @@ pub fn site_packages(course: &Course) -> Result<PathBuf> {
 }
 
 /// Changes when [`write()`] writes something else.
-pub const FORM: &str = "3";
+pub const FORM: &str = "4";
 
 /// Starts the kernel `$0` in a temporary folder of its own, whose cargo configuration makes the hash of its
 /// cells' crate unlike any other kernel's.
@@ -33,20 +34,29 @@ pub const FORM: &str = "3";
 ///
 /// A kernel that finds an entry `rust` in `JUPYTER_PATH`, or else in the user's own folder, writes evcxr's default
 /// over it if the versions differ: it is shown an empty folder.
-const LAUNCH: &str = r#"export TMPDIR="$TMPDIR/kernel-$$" && export JUPYTER_PATH="$TMPDIR" && mkdir -p "$TMPDIR/.cargo" && \
+///
+/// The folder of [`CELL`] comes first in `PATH`.
+const LAUNCH: &str = r#"export PATH="$EVCXR_CONFIG_DIR/bin:$PATH" && export TMPDIR="$TMPDIR/kernel-$$" && export JUPYTER_PATH="$TMPDIR" && \
+mkdir -p "$TMPDIR/.cargo" && \
 printf '[profile.dev.package.ctx]\ncodegen-units = %s\n' $$ > "$TMPDIR/.cargo/config.toml" && exec "$0" "$@""#;
 
-/// Writes `kernel.json` and evcxr's initial commands.
+/// Compiles a cell without cargo; on 2 cores `1 + 1` answers in 0.35 s instead of 0.6 s.
+const CELL: &str = include_str!("cell.sh");
+
+/// Writes `kernel.json`, evcxr's initial commands and the script that compiles cells.
 ///
 /// # Errors
 /// If a file cannot be written or rustc does not start.
 pub fn write(course: &Course) -> Result<()> {
     let home = course.home();
     let evcxr = home.join("evcxr");
-    fs::create_dir_all(&evcxr)?;
+    let bin = evcxr.join("bin");
+    fs::create_dir_all(&bin)?;
     fs::create_dir_all(home.join("tmp"))?;
-    let init = format!(":build_env CARGO_BUILD_BUILD_DIR={}\n", home.join("build").display());
+    let init = format!(":linker mold\n:build_env CARGO_BUILD_BUILD_DIR={}\n", home.join("build").display());
     fs::write(evcxr.join("init.evcxr"), init)?;
+    fs::write(bin.join("mold"), CELL)?;
+    fs::set_permissions(bin.join("mold"), fs::Permissions::from_mode(0o755))?;
     let loader = if cfg!(target_os = "macos") { "DYLD_LIBRARY_PATH" } else { "LD_LIBRARY_PATH" };
     let libtorch = course.libtorch();
     let mut env = json!({
