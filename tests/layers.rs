@@ -6,11 +6,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use llm_course::layers::{
     Activation, AttentionConfig, Block, BlockConfig, DecoderBlock, Embedding, EmbeddingConfig, FeedForward,
-    KvCache, Mask, MultiHeadAttention, NormOrder, Positions, Rotary, WeightInit, attention_by_hand,
-    causal_mask, key_mask, layer_norm, layer_norm_by_hand, padding_mask, scaled_dot_product_attention,
-    sinusoidal,
+    KvCache, Linear, LoraConfig, Mask, MultiHeadAttention, NormOrder, Positions, Rotary, WeightInit,
+    attention_by_hand, causal_mask, key_mask, layer_norm, layer_norm_by_hand, padding_mask,
+    scaled_dot_product_attention, sinusoidal,
 };
-use tch::nn::VarStore;
+use tch::nn::{self, Module, VarStore};
 use tch::{Device, IndexOp, Kind, Tensor};
 
 use compare::{assert_close, difference};
@@ -495,4 +495,80 @@ fn matrices_start_as_stated() {
             assert_eq!(tensor.abs().max().double_value(&[]), 0.0, "{name}");
         }
     }
+}
+
+/// A layer of 8 → 6 numbers whose update is not 0 any more, its input, and the VarStores of both.
+fn with_lora(config: LoraConfig) -> (VarStore, VarStore, Linear, Tensor) {
+    let (mut base, update) = (VarStore::new(Device::Cpu), VarStore::new(Device::Cpu));
+    tch::manual_seed(5);
+    let mut linear = Linear::from(nn::linear(base.root(), 8, 6, Default::default()));
+    linear.add_lora(&update.root(), config).unwrap();
+    base.freeze();
+    let x = Tensor::randn([2, 3, 8], (Kind::Float, Device::Cpu));
+    (base, update, linear, x)
+}
+
+#[test]
+fn lora_begins_as_nothing_and_is_the_low_rank_product() {
+    let config = LoraConfig { rank: 2, alpha: 6.0, feed_forward: false };
+    let (base, update, linear, x) = with_lora(config);
+    let plain = x.linear(&base.variables()["weight"], Some(&base.variables()["bias"]));
+    assert_eq!(linear.forward(&x), plain);
+    randomise(&update);
+    let (a, b) = (&update.variables()["a"], &update.variables()["b"]);
+    assert_eq!((a.size(), b.size()), (vec![2, 8], vec![6, 2]));
+    let want = &plain + x.matmul(&a.tr()).matmul(&b.tr()) * 3.0; // α/r = 3
+    assert_close("product", &linear.forward(&x), &want, 1e-5);
+    assert_close("rows", &linear.forward_rows(&x, 2, 3), &want.narrow(-1, 2, 3), 1e-5);
+    let learnt = Tensor::run_backward(&[linear.forward(&x).sum(Kind::Double)], &[a, b], false, false);
+    assert!(learnt.iter().all(|gradient| gradient.abs().max().double_value(&[]) > 0.0));
+    assert!(base.variables().values().all(|variable| !variable.requires_grad()));
+}
+
+#[test]
+fn lora_merges_and_comes_out_again() {
+    let (base, update, mut linear, x) = with_lora(LoraConfig::rank(3));
+    randomise(&update);
+    let (weight, apart) = (base.variables()["weight"].copy(), linear.forward(&x));
+    for _ in 0..2 {
+        linear.merge_lora();
+        assert!(difference(&base.variables()["weight"], &weight) > 1e-3);
+        assert_close("output", &linear.forward(&x), &apart, 1e-5);
+    }
+    linear.unmerge_lora();
+    assert_close("weight", &base.variables()["weight"], &weight, 1e-5);
+    assert_close("output", &linear.forward(&x), &apart, 1e-5);
+}
+
+#[test]
+fn lora_of_a_block_reaches_what_it_should() {
+    for (feed_forward, variables) in [(false, 4), (true, 8)] {
+        let (base, update) = (VarStore::new(Device::Cpu), VarStore::new(Device::Cpu));
+        let mut block = Block::new(base.root(), block_config(NormOrder::Post, 0.0));
+        let config = LoraConfig { feed_forward, ..LoraConfig::rank(2) };
+        for (name, linear) in ["qkv", "out", "up", "down"].iter().zip(block.linears_mut()) {
+            if feed_forward || ["qkv", "out"].contains(name) {
+                linear.add_lora(&(update.root() / name), config).unwrap();
+            }
+        }
+        assert_eq!(update.variables().len(), variables);
+        let x = Tensor::randn([2, 5, base.variables()["norm1.weight"].size()[0]], (Kind::Float, Device::Cpu));
+        let before = block.forward(&x, &Mask::Causal, false);
+        randomise(&update);
+        let changed = block.forward(&x, &Mask::Causal, false);
+        assert!(difference(&before, &changed) > 1e-3);
+        block.linears_mut().into_iter().for_each(Linear::merge_lora);
+        assert_close("merged", &block.forward(&x, &Mask::Causal, false), &changed, 1e-5);
+    }
+}
+
+#[test]
+fn lora_says_what_does_not_fit() {
+    let (_base, _update, mut linear, _x) = with_lora(LoraConfig::rank(2));
+    let other = VarStore::new(Device::Cpu);
+    let mut refused = |config| linear.add_lora(&other.root(), config).unwrap_err().to_string();
+    assert!(refused(LoraConfig::rank(0)).contains("take 1 to 6"));
+    assert!(refused(LoraConfig::rank(7)).contains("take 1 to 6"));
+    assert!(refused(LoraConfig { alpha: 0.0, ..LoraConfig::rank(2) }).contains("must be positive"));
+    assert!(refused(LoraConfig::rank(2)).contains("already"));
 }

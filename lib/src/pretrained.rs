@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use safetensors::tensor::{Dtype, TensorView, serialize_to_file};
 use serde::{Serialize, de::DeserializeOwned};
@@ -15,14 +15,62 @@ use crate::error::{Error, Result};
 const WEIGHTS: &str = "model.safetensors";
 const CONFIG: &str = "config.json";
 
+/// The folder of the pretrained model `name`, which is a folder, or what a hub calls a model (`gpt2`,
+/// `sentence-transformers/all-MiniLM-L6-v2`). Looked for, in this order: as a path; below the folder that
+/// `LLM_COURSE_MODELS` names; below `.course/models`, where the set-up puts all-MiniLM-L6-v2; in the cache of
+/// Hugging Face's own tools (`HF_HOME`, else `~/.cache/huggingface`).
+///
+/// # Errors
+/// If none of these is a folder with a `config.json`; the message lists them.
+pub fn find_model(name: &str) -> Result<PathBuf> {
+    let short = name.rsplit('/').next().unwrap_or(name);
+    let variable = |name| std::env::var_os(name).map(PathBuf::from);
+    let own = variable("LLM_COURSE_MODELS");
+    let course = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.course/models");
+    let cache = variable("HF_HOME").or_else(|| Some(variable("HOME")?.join(".cache/huggingface")));
+    let mut places = vec![PathBuf::from(name)];
+    for folder in own.into_iter().chain([course]) {
+        places.extend([folder.join(name), folder.join(short)]);
+    }
+    places.extend(cache.map(|cache| cache.join("hub").join(format!("models--{}", name.replace('/', "--")))));
+    places.dedup();
+    if let Some(found) = places
+        .iter()
+        .flat_map(|place| [Some(place.clone()), snapshot(place)])
+        .flatten()
+        .find(|place| place.join(CONFIG).is_file())
+    {
+        return Ok(found);
+    }
+    let tried: Vec<String> = places.iter().map(|place| format!("  {}", place.display())).collect();
+    Err(Error::input(format!(
+        "no model {name:?}: none of these folders has a {CONFIG}; put the model's files into one of them, or name \
+         yours in LLM_COURSE_MODELS\n{}",
+        tried.join("\n")
+    )))
+}
+
+/// The version that a model's folder in Hugging Face's cache points to.
+fn snapshot(cached: &Path) -> Option<PathBuf> {
+    let commit = std::fs::read_to_string(cached.join("refs/main")).ok()?;
+    Some(cached.join("snapshots").join(commit.trim()))
+}
+
 /// Reads `config.json` in `folder`; fields that `T` does not have are left alone.
 ///
 /// # Errors
 /// If there is no such file, or it lacks a field of `T`; the message names the file and the field.
 pub fn read_config<T: DeserializeOwned>(folder: impl AsRef<Path>) -> Result<T> {
-    let path = folder.as_ref().join(CONFIG);
-    let text = std::fs::read_to_string(&path).map_err(|source| {
-        Error::file(&path, source, "name a folder with config.json and model.safetensors in it")
+    read_json(&folder.as_ref().join(CONFIG))
+}
+
+/// Reads a file of a model's folder.
+///
+/// # Errors
+/// As [`read_config`].
+pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
+    let text = std::fs::read_to_string(path).map_err(|source| {
+        Error::file(path, source, "name a folder with config.json and model.safetensors in it")
     })?;
     serde_json::from_str(&text).map_err(|error| {
         Error::input(format!("{}: {error}; is it the configuration of another model?", path.display()))

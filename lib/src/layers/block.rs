@@ -3,7 +3,7 @@
 use tch::{Tensor, nn};
 
 use super::{
-    Activation, AttentionConfig, FeedForward, KvCache, Mask, MultiHeadAttention, Rotary, WeightInit,
+    Activation, AttentionConfig, FeedForward, KvCache, Linear, Mask, MultiHeadAttention, Rotary, WeightInit,
     layer_norm,
 };
 
@@ -94,6 +94,13 @@ impl Block {
     /// of training.
     pub fn forward_cached(&self, x: &Tensor, cache: &mut KvCache) -> Tensor {
         self.run(x, false, |x| self.attention.forward_cached(x, cache))
+    }
+
+    /// Its matrices: queries, keys and values; attention's output; the two of the feed-forward layer.
+    pub fn linears_mut(&mut self) -> [&mut Linear; 4] {
+        let [qkv, out] = self.attention.linears_mut();
+        let [up, down] = self.feed_forward.linears_mut();
+        [qkv, out, up, down]
     }
 
     fn run(&self, x: &Tensor, train: bool, attention: impl FnOnce(&Tensor) -> Tensor) -> Tensor {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tch::{Tensor, nn};
 
-use super::{WeightInit, init::linear};
+use super::{Linear, WeightInit, init::linear};
 
 /// What stands between the two matrices of a feed-forward layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,8 +33,8 @@ impl Activation {
 /// `[…, d_model]` → `d_ff` numbers → activation → `[…, d_model]`, each position by itself.
 #[derive(Debug)]
 pub struct FeedForward {
-    up: nn::Linear,   // [d_ff, d_model]
-    down: nn::Linear, // [d_model, d_ff]
+    up: Linear,   // [d_ff, d_model]
+    down: Linear, // [d_model, d_ff]
     activation: Activation,
 }
 
@@ -43,11 +43,16 @@ impl FeedForward {
     pub fn new(path: nn::Path, d_model: i64, d_ff: i64, activation: Activation, init: WeightInit) -> Self {
         let up = linear(&path / "up", d_model, d_ff, init.inner(d_model, d_ff));
         let down = linear(&path / "down", d_ff, d_model, init.residual(d_ff, d_model));
-        Self { up, down, activation }
+        Self { up: up.into(), down: down.into(), activation }
     }
 
     /// `[…, d_model]` → `[…, d_model]`
     pub fn forward(&self, x: &Tensor) -> Tensor {
         self.activation.apply(&x.apply(&self.up)).apply(&self.down)
+    }
+
+    /// The first and the second matrix.
+    pub(super) fn linears_mut(&mut self) -> [&mut Linear; 2] {
+        [&mut self.up, &mut self.down]
     }
 }

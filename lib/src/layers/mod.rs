@@ -1,5 +1,5 @@
 //! What models are made of, one idea a file: the scores of a decoder with attention; masks, attention,
-//! positions, embeddings, layer norm, feed-forward, blocks and the key–value cache of transformers.
+//! positions, embeddings, linear layers with LoRA, layer norm, feed-forward, blocks and the key–value cache of transformers.
 //!
 //! What a lesson derives stands here by hand (`attention_by_hand`, `layer_norm_by_hand`) beside libtorch's
 //! fused form that the models use; tests prove them equal, forward and gradient.
@@ -10,6 +10,7 @@ mod embedding;
 mod feed_forward;
 mod init;
 mod kv_cache;
+mod linear;
 mod masks;
 mod multi_head;
 mod norm;
@@ -23,6 +24,8 @@ pub use feed_forward::{Activation, FeedForward};
 pub use init::WeightInit;
 pub(crate) use init::linear;
 pub use kv_cache::KvCache;
+pub use linear::{Linear, LoraConfig};
+pub(crate) use linear::{add_lora, set_lora_merged};
 pub use masks::{Mask, causal_mask, key_mask, padding_mask};
 pub use multi_head::{AttentionConfig, MultiHeadAttention};
 pub use norm::{layer_norm, layer_norm_by_hand};

@@ -4,7 +4,7 @@ use tch::{Tensor, nn};
 
 use super::init::linear;
 use super::{
-    KvCache, Mask, Rotary, WeightInit, attention_by_hand, causal_mask, scaled_dot_product_attention,
+    KvCache, Linear, Mask, Rotary, WeightInit, attention_by_hand, causal_mask, scaled_dot_product_attention,
 };
 
 /// Sizes of a [`MultiHeadAttention`].
@@ -23,8 +23,8 @@ pub struct AttentionConfig {
 /// Several attentions side by side, each on its own projection of the input.
 #[derive(Debug)]
 pub struct MultiHeadAttention {
-    qkv: nn::Linear, // [3·d_model, d_model]: rows of queries, keys, values
-    out: nn::Linear, // [d_model, d_model]
+    qkv: Linear, // [3·d_model, d_model]: rows of queries, keys, values
+    out: Linear, // [d_model, d_model]
     n_heads: i64,
     dropout: f64,
     rotary: Option<Rotary>,
@@ -43,7 +43,7 @@ impl MultiHeadAttention {
         );
         let qkv = linear(&path / "qkv", d_model, 3 * d_model, init.inner(d_model, d_model));
         let out = linear(&path / "out", d_model, d_model, init.residual(d_model, d_model));
-        Self { qkv, out, n_heads, dropout, rotary: None }
+        Self { qkv: qkv.into(), out: out.into(), n_heads, dropout, rotary: None }
     }
 
     /// Turns queries and keys by their positions; for attention from a sequence to itself.
@@ -80,8 +80,8 @@ impl MultiHeadAttention {
     /// Keys and values of `memory` `[batch, key, d_model]`, the sequence that [`cross`](Self::cross) attends
     /// to, `[batch, head, key, d_head]` each; a decoder computes them once.
     pub fn keys_values(&self, memory: &Tensor) -> (Tensor, Tensor) {
-        let d_model = self.out.ws.size()[0];
-        let mut both = self.split(&self.rows(memory, d_model, 2 * d_model), 2);
+        let d_model = self.out.sizes().0;
+        let mut both = self.split(&self.qkv.forward_rows(memory, d_model, 2 * d_model), 2);
         let v = both.pop().expect("values");
         (both.pop().expect("keys"), v)
     }
@@ -113,14 +113,8 @@ impl MultiHeadAttention {
     }
 
     fn queries(&self, x: &Tensor) -> Tensor {
-        let d_model = self.out.ws.size()[0];
-        self.split(&self.rows(x, 0, d_model), 1).remove(0)
-    }
-
-    /// `x` times some rows of the weights: views, not copies.
-    fn rows(&self, x: &Tensor, start: i64, length: i64) -> Tensor {
-        let bias = self.qkv.bs.as_ref().map(|bias| bias.narrow(0, start, length));
-        x.linear(&self.qkv.ws.narrow(0, start, length), bias.as_ref())
+        let d_model = self.out.sizes().0;
+        self.split(&self.qkv.forward_rows(x, 0, d_model), 1).remove(0)
     }
 
     /// `[batch, time, parts·d_model]` → `parts` views `[batch, head, time, d_head]`.
@@ -144,5 +138,10 @@ impl MultiHeadAttention {
     /// `[batch, head, time, d_head]` → heads side by side → `[batch, time, d_model]`.
     fn merge(&self, heads: &Tensor) -> Tensor {
         heads.transpose(1, 2).flatten(2, 3).apply(&self.out)
+    }
+
+    /// The matrices of queries, keys and values and of the output.
+    pub(super) fn linears_mut(&mut self) -> [&mut Linear; 2] {
+        [&mut self.qkv, &mut self.out]
     }
 }

@@ -11,8 +11,8 @@ pub use cache::GptCache;
 use crate::data::IGNORE;
 use crate::error::{Error, Result};
 use crate::layers::{
-    Activation, Block, BlockConfig, Embedding, EmbeddingConfig, Mask, NormOrder, Positions, Rotary,
-    WeightInit, layer_norm,
+    Activation, Block, BlockConfig, Embedding, EmbeddingConfig, LoraConfig, Mask, NormOrder, Positions,
+    Rotary, WeightInit, add_lora, layer_norm, set_lora_merged,
 };
 
 /// Sizes and choices of a [`Gpt`].
@@ -161,6 +161,22 @@ impl Gpt {
     /// Its sizes.
     pub fn config(&self) -> GptConfig {
         self.config
+    }
+
+    /// Adds a low-rank update to the matrices of its layers, with variables under `path` of another VarStore than the
+    /// model's; see [`Linear::add_lora`](crate::layers::Linear::add_lora). Freeze the model's VarStore and train the
+    /// other one.
+    ///
+    /// # Errors
+    /// If the rank or α does not fit, or there is an update already.
+    pub fn add_lora(&mut self, path: &nn::Path, config: LoraConfig) -> Result<()> {
+        add_lora(&mut self.blocks, path, config)
+    }
+
+    /// Adds the updates to the weights (`true`), or takes them out again up to rounding (`false`). Save a model
+    /// merged.
+    pub fn set_lora_merged(&mut self, merged: bool) {
+        set_lora_merged(&mut self.blocks, merged);
     }
 
     /// `ids` `[batch, time]` → logits `[batch, time, vocab]` of the id after each.

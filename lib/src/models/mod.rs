@@ -11,6 +11,7 @@ mod recurrent_state;
 mod recurrent_weights;
 mod rnn;
 mod scheduled_sampling;
+mod sentence;
 mod seq2seq;
 mod transformer;
 
@@ -24,5 +25,6 @@ pub use recurrent::{CellKind, Recurrent, RecurrentConfig};
 pub use recurrent_state::RecurrentState;
 pub use rnn::{RnnWeights, rnn_step};
 pub use scheduled_sampling::TeacherForcing;
+pub use sentence::{SentenceEncoder, VectorIndex, mean_pool};
 pub use seq2seq::{Seq2Seq, Seq2SeqConfig};
 pub use transformer::{Decoder, Encoder, Transformer, TransformerConfig, TransformerState};

@@ -13,7 +13,7 @@ use embeddings::Embeddings;
 
 use crate::data::{IGNORE, MaskedBatch};
 use crate::error::Result;
-use crate::layers::{Block, Mask, key_mask, layer_norm, linear};
+use crate::layers::{Block, LoraConfig, Mask, add_lora, key_mask, layer_norm, linear, set_lora_merged};
 
 /// BERT with its heads for hidden words and for pairs of sentences; also DistilBERT (Sanh et al. 2019).
 ///
@@ -84,6 +84,22 @@ impl Bert {
     /// Its sizes.
     pub fn config(&self) -> BertConfig {
         self.config
+    }
+
+    /// Adds a low-rank update to the matrices of its layers, with variables under `path` of another VarStore than the
+    /// model's; see [`Linear::add_lora`](crate::layers::Linear::add_lora). Freeze the model's VarStore and train the
+    /// other one.
+    ///
+    /// # Errors
+    /// If the rank or α does not fit, or there is an update already.
+    pub fn add_lora(&mut self, path: &nn::Path, config: LoraConfig) -> Result<()> {
+        add_lora(&mut self.layers, path, config)
+    }
+
+    /// Adds the updates to the weights (`true`), or takes them out again up to rounding (`false`). Save a model
+    /// merged.
+    pub fn set_lora_merged(&mut self, merged: bool) {
+        set_lora_merged(&mut self.layers, merged);
     }
 
     /// The hidden states of the last layer, `[batch, time, d_model]`.
