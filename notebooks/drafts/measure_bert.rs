@@ -85,7 +85,7 @@ fn main() -> Result<()> {
             t.copy_(&(Tensor::cat(&[an.sin(), an.cos()], -1) * (arg("sin", 1.0) * 0.02 * arg("emb", 1.0))));
         }
     });
-    let file = format!("/tmp/w08/{}.ot", std::env::args().find_map(|a| a.strip_prefix("name=").map(String::from)).unwrap_or("x".into()));
+    let file = format!("w08/{}.ot", std::env::args().find_map(|a| a.strip_prefix("name=").map(String::from)).unwrap_or("x".into()));
     if arg("load", 0.0) > 0.0 { vs.load(&file)?; } else {
     let tc = TrainConfig { steps, lr: arg("lr", 2e-3), final_lr: 0.05, warmup: steps / 10, ..Default::default() };
     let mut opt = AdamW::new(vs.trainable_variables(), tc.betas, tc.weight_decay)?;
