@@ -10,6 +10,7 @@ use llm_course::layers::{
     attention_by_hand, causal_mask, key_mask, layer_norm, layer_norm_by_hand, padding_mask,
     scaled_dot_product_attention, sinusoidal,
 };
+use llm_course::models::{Bert, BertConfig, Gpt, GptConfig};
 use tch::nn::{self, Module, VarStore};
 use tch::{Device, IndexOp, Kind, Tensor};
 
@@ -531,11 +532,11 @@ fn lora_merges_and_comes_out_again() {
     randomise(&update);
     let (weight, apart) = (base.variables()["weight"].copy(), linear.forward(&x));
     for _ in 0..2 {
-        linear.merge_lora();
+        linear.set_lora_merged(true);
         assert!(difference(&base.variables()["weight"], &weight) > 1e-3);
         assert_close("output", &linear.forward(&x), &apart, 1e-5);
     }
-    linear.unmerge_lora();
+    linear.set_lora_merged(false);
     assert_close("weight", &base.variables()["weight"], &weight, 1e-5);
     assert_close("output", &linear.forward(&x), &apart, 1e-5);
 }
@@ -546,18 +547,14 @@ fn lora_of_a_block_reaches_what_it_should() {
         let (base, update) = (VarStore::new(Device::Cpu), VarStore::new(Device::Cpu));
         let mut block = Block::new(base.root(), block_config(NormOrder::Post, 0.0));
         let config = LoraConfig { feed_forward, ..LoraConfig::rank(2) };
-        for (name, linear) in ["qkv", "out", "up", "down"].iter().zip(block.linears_mut()) {
-            if feed_forward || ["qkv", "out"].contains(name) {
-                linear.add_lora(&(update.root() / name), config).unwrap();
-            }
-        }
+        block.add_lora(&update.root(), config).unwrap();
         assert_eq!(update.variables().len(), variables);
         let x = Tensor::randn([2, 5, base.variables()["norm1.weight"].size()[0]], (Kind::Float, Device::Cpu));
         let before = block.forward(&x, &Mask::Causal, false);
         randomise(&update);
         let changed = block.forward(&x, &Mask::Causal, false);
         assert!(difference(&before, &changed) > 1e-3);
-        block.linears_mut().into_iter().for_each(Linear::merge_lora);
+        block.set_lora_merged(true);
         assert_close("merged", &block.forward(&x, &Mask::Causal, false), &changed, 1e-5);
     }
 }
@@ -571,4 +568,31 @@ fn lora_says_what_does_not_fit() {
     assert!(refused(LoraConfig::rank(7)).contains("take 1 to 6"));
     assert!(refused(LoraConfig { alpha: 0.0, ..LoraConfig::rank(2) }).contains("must be positive"));
     assert!(refused(LoraConfig::rank(2)).contains("already"));
+}
+
+#[test]
+fn lora_of_a_model_reaches_every_layer() {
+    let ids = Tensor::from_slice(&[4i64, 7, 9, 5]).unsqueeze(0);
+    let (base, mut update) = (VarStore::new(Device::Cpu), VarStore::new(Device::Cpu));
+    let config = GptConfig { n_layers: 3, d_model: 12, n_heads: 3, d_ff: 20, ..GptConfig::small(20) };
+    let mut gpt = Gpt::new(&base.root(), config).unwrap();
+    gpt.add_lora(&update.root(), LoraConfig::rank(2)).unwrap();
+    assert_eq!(update.variables().len(), 3 * 4);
+    randomise(&update);
+    let apart = gpt.forward(&ids, false);
+    gpt.set_lora_merged(true);
+    assert_close("gpt", &gpt.forward(&ids, false), &apart, 1e-5);
+
+    update = VarStore::new(Device::Cpu);
+    let base = VarStore::new(Device::Cpu);
+    let mut bert = Bert::new(&base.root(), BertConfig { n_layers: 3, ..BertConfig::tiny(20) }).unwrap();
+    let hidden = |bert: &Bert| bert.forward(&ids, &ids.zeros_like(), &ids.ne(0), false);
+    bert.add_lora(&update.root(), LoraConfig::rank(2)).unwrap();
+    assert_eq!(update.variables().len(), 3 * 4);
+    let plain = hidden(&bert);
+    randomise(&update);
+    let apart = hidden(&bert);
+    assert!(difference(&plain, &apart) > 1e-3);
+    bert.set_lora_merged(true);
+    assert_close("bert", &hidden(&bert), &apart, 1e-4);
 }

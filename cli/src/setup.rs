@@ -100,7 +100,7 @@ pub fn steps(course: &Course) -> Result<Vec<Step<'_>>> {
         step(
             "kernelspec",
             "the kernel's entry in JupyterLab",
-            &[&libtorch, kernelspec::FORM],
+            &[&libtorch, kernelspec::FORM, kernelspec::CELL],
             kernelspec::write,
         ),
         step(

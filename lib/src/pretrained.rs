@@ -11,6 +11,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use tch::{Device, Tensor, nn::VarStore, no_grad};
 
 use crate::error::{Error, Result};
+use crate::runtime::folders;
 
 const WEIGHTS: &str = "model.safetensors";
 const CONFIG: &str = "config.json";
@@ -25,11 +26,9 @@ const CONFIG: &str = "config.json";
 pub fn find_model(name: &str) -> Result<PathBuf> {
     let short = name.rsplit('/').next().unwrap_or(name);
     let variable = |name| std::env::var_os(name).map(PathBuf::from);
-    let own = variable("LLM_COURSE_MODELS");
-    let course = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.course/models");
     let cache = variable("HF_HOME").or_else(|| Some(variable("HOME")?.join(".cache/huggingface")));
     let mut places = vec![PathBuf::from(name)];
-    for folder in own.into_iter().chain([course]) {
+    for folder in folders("LLM_COURSE_MODELS", "models") {
         places.extend([folder.join(name), folder.join(short)]);
     }
     places.extend(cache.map(|cache| cache.join("hub").join(format!("models--{}", name.replace('/', "--")))));

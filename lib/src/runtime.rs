@@ -1,6 +1,7 @@
 //! Where and how a notebook runs: device, seed, budget, claims.
 
 use std::fmt::Debug;
+use std::path::{Path, PathBuf};
 
 use tch::Device;
 
@@ -63,6 +64,12 @@ fn load_cuda() {
 /// Fixes libtorch's random numbers (initial weights, dropout, sampling) from here on.
 pub fn seed(n: i64) {
     tch::manual_seed(n);
+}
+
+/// Where files are looked for: in the user's own folder, which `variable` names, then in `.course/<name>`.
+pub(crate) fn folders(variable: &str, name: &str) -> Vec<PathBuf> {
+    let own = std::env::var_os(variable).map(PathBuf::from);
+    own.into_iter().chain([Path::new(env!("CARGO_MANIFEST_DIR")).join("../.course").join(name)]).collect()
 }
 
 /// `true` when `LLM_COURSE_QUICK=1` asks for small budgets (`cargo course run --quick`).

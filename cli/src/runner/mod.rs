@@ -92,9 +92,7 @@ pub async fn run_notebook(
     watch: &mut dyn FnMut(&Event),
 ) -> Result<Report> {
     let begun = Instant::now();
-    // A relative folder of data starts here, not where the kernel works.
-    let data = std::env::var_os("LLM_COURSE_DATA").map(std::path::absolute).transpose()?;
-    let data = data.map(|folder| folder.display().to_string());
+    let (data, models) = (absolute("LLM_COURSE_DATA")?, absolute("LLM_COURSE_MODELS")?);
     let threads = (options.jobs > 1).then(|| (cores() / options.jobs).max(1).to_string());
     let threads = threads.or_else(|| std::env::var("OMP_NUM_THREADS").ok());
     let env = [
@@ -103,6 +101,7 @@ pub async fn run_notebook(
         ("LLM_COURSE_QUICK", options.quick.then_some("1")),
         ("LLM_COURSE_TEXT", options.text.as_deref()),
         ("LLM_COURSE_DATA", data.as_deref()),
+        ("LLM_COURSE_MODELS", models.as_deref()),
     ];
     let folder = if job.folder.as_os_str().is_empty() { Path::new(".") } else { &job.folder };
     let kernel = Kernel::start(&course.kernelspec(), folder, &env).await?;
@@ -115,6 +114,12 @@ pub async fn run_notebook(
     report.total = begun.elapsed();
     watch(&Event::Finished(&report));
     Ok(report)
+}
+
+/// The folder that a variable names; a relative one starts here, not where the kernel works.
+fn absolute(variable: &str) -> Result<Option<String>> {
+    let folder = std::env::var_os(variable).map(std::path::absolute).transpose()?;
+    Ok(folder.map(|folder| folder.display().to_string()))
 }
 
 /// Cores that this process may use.

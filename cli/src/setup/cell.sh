@@ -34,7 +34,8 @@ if [ -n "$EVCXR_EXECUTION_SO_PATH" ] && [ -s "$learnt" ] && cmp -s Cargo.toml ta
     status=$?
     # E0460 to E0464: a crate was compiled anew or is gone, so cargo is needed.
     if [ $status = 0 ] || ! grep -q '"code":"E046[0-4]"' target/cell-errors; then
-        printf %s "$PWD/target/cell/libctx.so" > "$EVCXR_EXECUTION_SO_PATH"
+        set -- target/cell/libctx.* # .so, or .dylib on macOS
+        printf %s "$PWD/$1" > "$EVCXR_EXECUTION_SO_PATH"
         cat target/cell-errors >&2
         exit $status
     fi

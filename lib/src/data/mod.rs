@@ -12,11 +12,13 @@ use tch::{Device, Kind, Tensor};
 
 use crate::error::{Error, Result};
 use crate::grammar::Grammar;
+use crate::runtime::folders;
 use crate::tokenizers::{CharTokenizer, Tokenizer};
 
 pub use self::corruption::{Corruption, SpecialIds};
 pub use self::masked::MaskedDataset;
 pub use self::masked_batches::{MaskedBatch, MaskedBatches};
+pub(crate) use self::pairs::padded;
 pub use self::pairs::{BOS, EOS, PAD, PairBatch, PairBatches, PairDataset, UNK};
 pub use self::reviews::{Review, ReviewBatch, ReviewBatches, ReviewDataset};
 
@@ -75,7 +77,7 @@ impl TextDataset {
         if name == "stories" {
             return Self::stories(1_000_000, 100_000, 1);
         }
-        let folders = data_folders();
+        let folders = folders("LLM_COURSE_DATA", "data");
         let candidates = std::iter::once(PathBuf::from(name))
             .chain(folders.iter().map(|folder| folder.join(format!("{name}.txt"))));
         match candidates.into_iter().find(|path| path.is_file()) {
@@ -287,11 +289,4 @@ fn read_text(path: &Path) -> Result<String> {
             error.utf8_error().valid_up_to()
         ))
     })
-}
-
-/// Folders where downloaded texts are looked for, the user's own first.
-fn data_folders() -> Vec<PathBuf> {
-    let own = std::env::var_os("LLM_COURSE_DATA").map(PathBuf::from);
-    let downloaded = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.course/data");
-    own.into_iter().chain([downloaded]).collect()
 }

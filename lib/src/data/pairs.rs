@@ -284,7 +284,7 @@ impl Iterator for PairBatches {
 }
 
 /// Rows of different lengths → `[rows, longest]`.
-pub(super) fn padded(mut rows: Vec<Vec<i64>>, fill: i64) -> Tensor {
+pub(crate) fn padded(mut rows: Vec<Vec<i64>>, fill: i64) -> Tensor {
     let longest = rows.iter().map(Vec::len).max().unwrap_or(0);
     rows.iter_mut().for_each(|row| row.resize(longest, fill));
     Tensor::from_slice(&rows.concat()).view([rows.len() as i64, longest as i64])

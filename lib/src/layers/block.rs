@@ -3,9 +3,10 @@
 use tch::{Tensor, nn};
 
 use super::{
-    Activation, AttentionConfig, FeedForward, KvCache, Linear, Mask, MultiHeadAttention, Rotary, WeightInit,
-    layer_norm,
+    Activation, AttentionConfig, FeedForward, KvCache, LoraConfig, Mask, MultiHeadAttention, Rotary,
+    WeightInit, layer_norm,
 };
+use crate::error::Result;
 
 /// Where the layer norm stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,11 +97,27 @@ impl Block {
         self.run(x, false, |x| self.attention.forward_cached(x, cache))
     }
 
-    /// Its matrices: queries, keys and values; attention's output; the two of the feed-forward layer.
-    pub fn linears_mut(&mut self) -> [&mut Linear; 4] {
+    /// Adds a low-rank update to attention's matrices and, if `config` asks, the feed-forward layer's, under `path`; see
+    /// [`Linear::add_lora`](super::Linear::add_lora).
+    ///
+    /// # Errors
+    /// If the rank or α does not fit, or there is an update already.
+    pub fn add_lora(&mut self, path: &nn::Path, config: LoraConfig) -> Result<()> {
         let [qkv, out] = self.attention.linears_mut();
-        let [up, down] = self.feed_forward.linears_mut();
-        [qkv, out, up, down]
+        qkv.add_lora(&(path / "qkv"), config)?;
+        out.add_lora(&(path / "out"), config)?;
+        if config.feed_forward {
+            let [up, down] = self.feed_forward.linears_mut();
+            up.add_lora(&(path / "up"), config)?;
+            down.add_lora(&(path / "down"), config)?;
+        }
+        Ok(())
+    }
+
+    /// [`Linear::set_lora_merged`](super::Linear::set_lora_merged) of all its matrices.
+    pub fn set_lora_merged(&mut self, merged: bool) {
+        let linears = self.attention.linears_mut().into_iter().chain(self.feed_forward.linears_mut());
+        linears.for_each(|linear| linear.set_lora_merged(merged));
     }
 
     fn run(&self, x: &Tensor, train: bool, attention: impl FnOnce(&Tensor) -> Tensor) -> Tensor {

@@ -2,7 +2,6 @@
 
 use tch::{Tensor, nn, no_grad};
 
-use super::Block;
 use crate::error::{Error, Result};
 
 /// y = x·Wᵀ + b; with [`add_lora`](Self::add_lora) y = x·Wᵀ + b + (α/r)·x·Aᵀ·Bᵀ.
@@ -61,24 +60,24 @@ impl From<nn::Linear> for Linear {
 
 impl nn::Module for Linear {
     fn forward(&self, x: &Tensor) -> Tensor {
-        let y = x.linear(&self.weight, self.bias.as_ref());
-        match self.update() {
-            None => y,
-            Some(lora) => y + x.linear(&lora.a, None::<Tensor>).linear(&lora.b, None::<Tensor>) * lora.scale,
-        }
+        self.product(x, Tensor::shallow_clone)
     }
 }
 
 impl Linear {
     /// Outputs `start..start + length` alone, as if the layer had only these.
     pub fn forward_rows(&self, x: &Tensor, start: i64, length: i64) -> Tensor {
-        let rows = |matrix: &Tensor| matrix.narrow(0, start, length);
-        let y = x.linear(&rows(&self.weight), self.bias.as_ref().map(rows).as_ref());
-        match self.update() {
-            None => y,
-            Some(lora) => {
-                y + x.linear(&lora.a, None::<Tensor>).linear(&rows(&lora.b), None::<Tensor>) * lora.scale
+        self.product(x, |matrix| matrix.narrow(0, start, length))
+    }
+
+    /// `x` times what `rows` chooses of each matrix that makes outputs.
+    fn product(&self, x: &Tensor, rows: impl Fn(&Tensor) -> Tensor) -> Tensor {
+        let y = x.linear(&rows(&self.weight), self.bias.as_ref().map(&rows).as_ref());
+        match &self.lora {
+            Some(Lora { a, b, scale, merged: false }) => {
+                y + x.linear(a, None::<Tensor>).linear(&rows(b), None::<Tensor>) * *scale
             }
+            _ => y,
         }
     }
 
@@ -117,17 +116,9 @@ impl Linear {
         Ok(())
     }
 
-    /// Adds the update to the weight, so that it costs nothing any more; a second call changes nothing.
-    pub fn merge_lora(&mut self) {
-        self.set_merged(true);
-    }
-
-    /// Takes the update out of the weight again, up to rounding.
-    pub fn unmerge_lora(&mut self) {
-        self.set_merged(false);
-    }
-
-    fn set_merged(&mut self, merged: bool) {
+    /// Adds the update to the weight (`true`), so that it costs nothing any more, or takes it out again, up to rounding
+    /// (`false`). A second call changes nothing.
+    pub fn set_lora_merged(&mut self, merged: bool) {
         let Some(lora) = self.lora.as_mut().filter(|lora| lora.merged != merged) else { return };
         let sign = if merged { 1.0 } else { -1.0 };
         no_grad(|| {
@@ -135,28 +126,4 @@ impl Linear {
         });
         lora.merged = merged;
     }
-
-    /// The update, unless there is none or the weight holds it.
-    fn update(&self) -> Option<&Lora> {
-        self.lora.as_ref().filter(|lora| !lora.merged)
-    }
-}
-
-/// Adds an update to the matrices of each block, under `path / layer / …`.
-pub(crate) fn add_lora(blocks: &mut [Block], path: &nn::Path, config: LoraConfig) -> Result<()> {
-    for (layer, block) in blocks.iter_mut().enumerate() {
-        let [qkv, out, up, down] = block.linears_mut();
-        let attention = [("qkv", qkv), ("out", out)];
-        let feed_forward = [("up", up), ("down", down)];
-        let chosen = attention.into_iter().chain(feed_forward.into_iter().filter(|_| config.feed_forward));
-        for (name, linear) in chosen {
-            linear.add_lora(&(path / layer / name), config)?;
-        }
-    }
-    Ok(())
-}
-
-/// Merges the updates of all blocks, or takes them out again.
-pub(crate) fn set_lora_merged(blocks: &mut [Block], merged: bool) {
-    blocks.iter_mut().flat_map(Block::linears_mut).for_each(|linear| linear.set_merged(merged));
 }

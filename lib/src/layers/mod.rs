@@ -25,7 +25,6 @@ pub use init::WeightInit;
 pub(crate) use init::linear;
 pub use kv_cache::KvCache;
 pub use linear::{Linear, LoraConfig};
-pub(crate) use linear::{add_lora, set_lora_merged};
 pub use masks::{Mask, causal_mask, key_mask, padding_mask};
 pub use multi_head::{AttentionConfig, MultiHeadAttention};
 pub use norm::{layer_norm, layer_norm_by_hand};

@@ -12,7 +12,7 @@ use crate::data::IGNORE;
 use crate::error::{Error, Result};
 use crate::layers::{
     Activation, Block, BlockConfig, Embedding, EmbeddingConfig, LoraConfig, Mask, NormOrder, Positions,
-    Rotary, WeightInit, add_lora, layer_norm, set_lora_merged,
+    Rotary, WeightInit, layer_norm,
 };
 
 /// Sizes and choices of a [`Gpt`].
@@ -170,13 +170,14 @@ impl Gpt {
     /// # Errors
     /// If the rank or α does not fit, or there is an update already.
     pub fn add_lora(&mut self, path: &nn::Path, config: LoraConfig) -> Result<()> {
-        add_lora(&mut self.blocks, path, config)
+        let mut blocks = (0i64..).zip(&mut self.blocks);
+        blocks.try_for_each(|(layer, block)| block.add_lora(&(path / layer), config))
     }
 
     /// Adds the updates to the weights (`true`), or takes them out again up to rounding (`false`). Save a model
     /// merged.
     pub fn set_lora_merged(&mut self, merged: bool) {
-        set_lora_merged(&mut self.blocks, merged);
+        self.blocks.iter_mut().for_each(|block| block.set_lora_merged(merged));
     }
 
     /// `ids` `[batch, time]` → logits `[batch, time, vocab]` of the id after each.

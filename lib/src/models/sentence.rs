@@ -6,6 +6,7 @@ use serde_json::Value;
 use tch::{Device, Kind, Tensor, nn::VarStore, no_grad};
 
 use super::Bert;
+use crate::data::padded;
 use crate::error::{Error, Result};
 use crate::pretrained::read_json;
 use crate::tokenizers::Pretrained;
@@ -90,19 +91,10 @@ impl SentenceEncoder {
     }
 
     fn encode_batch(&self, rows: &[(usize, Vec<i64>)]) -> Tensor {
-        let longest = rows.iter().map(|(_, ids)| ids.len()).max().unwrap_or(0);
-        let padded = |filler: fn(&[i64]) -> Vec<i64>| {
-            let flat: Vec<i64> = rows
-                .iter()
-                .flat_map(|(_, ids)| {
-                    let mut row = filler(ids);
-                    row.resize(longest, 0);
-                    row
-                })
-                .collect();
-            Tensor::from_slice(&flat).view([-1, longest as i64]).to_device(self.vs.device())
+        let columns = |of: fn(&Vec<i64>) -> Vec<i64>| {
+            padded(rows.iter().map(|(_, ids)| of(ids)).collect(), 0).to_device(self.vs.device())
         };
-        let (ids, mask) = (padded(<[i64]>::to_vec), padded(|ids| vec![1; ids.len()]));
+        let (ids, mask) = (columns(Vec::clone), columns(|ids| vec![1; ids.len()]));
         no_grad(|| {
             let hidden = self.bert.forward(&ids, &ids.zeros_like(), &mask, false);
             let pooled = mean_pool(&hidden, &mask);

@@ -13,7 +13,7 @@ use embeddings::Embeddings;
 
 use crate::data::{IGNORE, MaskedBatch};
 use crate::error::Result;
-use crate::layers::{Block, LoraConfig, Mask, add_lora, key_mask, layer_norm, linear, set_lora_merged};
+use crate::layers::{Block, LoraConfig, Mask, key_mask, layer_norm, linear};
 
 /// BERT with its heads for hidden words and for pairs of sentences; also DistilBERT (Sanh et al. 2019).
 ///
@@ -93,13 +93,14 @@ impl Bert {
     /// # Errors
     /// If the rank or α does not fit, or there is an update already.
     pub fn add_lora(&mut self, path: &nn::Path, config: LoraConfig) -> Result<()> {
-        add_lora(&mut self.layers, path, config)
+        let mut blocks = (0i64..).zip(&mut self.layers);
+        blocks.try_for_each(|(layer, block)| block.add_lora(&(path / layer), config))
     }
 
     /// Adds the updates to the weights (`true`), or takes them out again up to rounding (`false`). Save a model
     /// merged.
     pub fn set_lora_merged(&mut self, merged: bool) {
-        set_lora_merged(&mut self.layers, merged);
+        self.layers.iter_mut().for_each(|block| block.set_lora_merged(merged));
     }
 
     /// The hidden states of the last layer, `[batch, time, d_model]`.
