@@ -40,7 +40,7 @@ const LAUNCH: &str = r#"export PATH="$EVCXR_CONFIG_DIR/bin:$PATH" && export TMPD
 mkdir -p "$TMPDIR/.cargo" && \
 printf '[profile.dev.package.ctx]\ncodegen-units = %s\n' $$ > "$TMPDIR/.cargo/config.toml" && exec "$0" "$@""#;
 
-/// Compiles a cell without cargo; on 2 cores `1 + 1` answers in 0.35 s instead of 0.6 s.
+/// Compiles a cell without cargo; on 2 cores `1 + 1` answers in 0.24 s instead of 0.40 s.
 pub const CELL: &str = include_str!("cell.sh");
 
 /// Writes `kernel.json`, evcxr's initial commands and the script that compiles cells.
