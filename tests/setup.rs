@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use course::paths::Course;
 use course::setup::leftovers::prune;
-use course::setup::steps::{Step, advice, carry_out};
+use course::setup::steps::{Step, advice, carry_out, forget};
 
 /// A checkout with nothing but what set-up looks at, and a PATH with nothing but what a test puts there.
 struct Machine {
@@ -161,6 +161,28 @@ fn a_stopped_set_up_goes_on_where_it_was() {
     assert_eq!(run(false, "1"), (true, vec!["prepared", "two", "three"]));
     assert_eq!(run(false, "1"), (true, vec![]), "a second run does nothing");
     assert_eq!(run(false, "2"), (true, vec!["prepared", "three"]), "a changed step is done again");
+}
+
+#[test]
+fn a_step_that_undoes_a_later_one_has_it_done_again() {
+    let home = tempfile::tempdir().unwrap();
+    let done = RefCell::new(Vec::new());
+    let run = |first| {
+        let undo = || {
+            done.borrow_mut().push("first");
+            forget(home.path(), "second");
+            Ok(())
+        };
+        let again = || {
+            done.borrow_mut().push("second");
+            Ok(())
+        };
+        carry_out(home.path(), || Ok(()), &[step("first", first, undo), step("second", "1", again)]).unwrap();
+        done.take()
+    };
+    assert_eq!(run("1"), ["first", "second"]);
+    assert!(run("1").is_empty());
+    assert_eq!(run("2"), ["first", "second"], "the second is not left undone");
 }
 
 #[test]

@@ -41,11 +41,14 @@ pub fn carry_out(home: &Path, prepare: impl FnOnce() -> Result<()>, steps: &[Ste
     fs::create_dir_all(home.join("stamps"))
         .with_context(|| format!("{} cannot be written: give yourself the right to", home.display()))?;
     let _lock = lock(home)?;
-    let missing: Vec<&Step> = steps.iter().filter(|step| !step.is_done(home)).collect();
-    if !missing.is_empty() {
+    if steps.iter().any(|step| !step.is_done(home)) {
         prepare()?;
     }
-    for step in missing {
+    for step in steps {
+        // Asked at its turn: an earlier step may have made it undone.
+        if step.is_done(home) {
+            continue;
+        }
         perform(step)?;
         fs::write(stamp(home, step.name), step.hash())
             .context("the stamp of a finished step cannot be written")?;
