@@ -315,14 +315,16 @@ fn a_kernel_leaves_the_entries_of_others_alone() {
     assert_eq!(std::fs::read_to_string(entry.join("kernel.json")).unwrap(), "mine");
 }
 
+const OPENING: &str = concat!(
+    ":dep llm_course = { path = \"",
+    env!("CARGO_MANIFEST_DIR"),
+    "/../lib\" }\nuse llm_course::prelude::*;"
+);
+
 #[test]
 fn what_ends_a_cell_is_shown_and_nothing_is_not() {
-    let opening = format!(
-        ":dep llm_course = {{ path = {:?} }}\nuse llm_course::prelude::*;",
-        concat!(env!("CARGO_MANIFEST_DIR"), "/../lib")
-    );
     let cells: &[Cell] = &[
-        (&opening, &[]),
+        (OPENING, &[]),
         ("let words = vec![\"two\".to_string()];\nfor word in &words { println!(\"{word}\"); }", &[]),
         ("words", &[]),
         ("if words.is_empty() { println!(\"none\"); }", &[]),
@@ -345,6 +347,23 @@ fn only_the_first_cell_needs_cargo() {
     let cells: &[Cell] =
         &[(count, &[]), ("assert!(compiled_without_cargo() > 0);", &[]), ("let n: i64 = \"one\";", &[])];
     Fixture::new(cells).run(&[]).is_red(3, "mismatched types");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn crates_are_linked_once_for_all_cells_and_again_where_the_library_is_gone() {
+    let library = "let library = std::fs::read_to_string(\"/proc/self/maps\")?
+    .lines().find_map(|line| Some(line[line.find('/')?..].to_string()).filter(|path| path.contains(\"/cell-crates-\")))
+    .expect(\"the cells' library\");";
+    let cells: &[Cell] = &[
+        (OPENING, &[]),
+        ("let one = Tensor::from_slice(&[1.0]);", &[]),
+        (library, &[]),
+        ("std::fs::remove_file(&library)?;", &[]),
+        ("assert_eq!(one.double_value(&[0]), 1.0);", &[]),
+        ("assert!(std::path::Path::new(&library).exists());", &[]),
+    ];
+    Fixture::new(cells).run(&["--timeout", "120"]).is_green();
 }
 
 #[cfg(target_os = "linux")]

@@ -1,30 +1,69 @@
 #!/bin/sh
-# Compiles a cell without cargo, which takes as long as rustc for it.
+# Compiles a cell without cargo, which takes as long as rustc for it, and links it against one library.
 #
 # evcxr runs `mold -run CARGO … build …` for every cell when its linker is called mold; this script has that name in
 # the kernel's PATH. The first time, and whenever Cargo.toml or a crate has changed, it lets cargo build, with
-# itself as RUSTC_WRAPPER, and so learns how rustc is called. Else it calls rustc in the same way.
+# itself as RUSTC_WRAPPER, and so learns how rustc is called. Else it calls rustc in the same way, with itself as linker.
 
 learnt=$PWD/target/cell-command
 
-# Asked by cargo: `$0 RUSTC ARGUMENT…`.
-if [ "$1" != -run ]; then
-    case " $* " in *" --crate-name ctx "*)
-        learnt=$CARGO_MANIFEST_DIR/target/cell-command
-        {
-            export -p
-            printf 'set --'
-            for argument; do
-                case $previous in --out-dir) argument=$CARGO_MANIFEST_DIR/target/cell ;; esac
-                case $argument in incremental=*) argument=incremental=$CARGO_MANIFEST_DIR/target/cell-incremental ;; esac
-                previous=$argument
-                printf " '%s'" "$(printf %s "$argument" | sed "s/'/'\\\\''/g")"
-            done
-            echo
-        } > "$learnt"
-    esac
-    exec "$@"
-fi
+# Asked by rustc: `$0 -LINKER-ARGUMENT…`. rustc names the archive of every crate, and reading them takes the linker
+# longer than rustc took to compile. They are linked into one library, once, and the cell against that.
+link_cell() {
+    [ "$(uname)" = Linux ] || return 1
+    list=$PWD/target/cell-archives
+    for argument; do
+        shift
+        case $argument in
+            */debug/deps/*.rlib) printf '"%s"\n' "$argument" >&3; deps=${argument%/*} ;;
+            -ltorch*) ;; # the library links torch
+            -Wl,--no-undefined-version) set -- "$@" -Wl,--undefined-version ;; # it holds what a cell would export for torch
+            *) set -- "$@" "$argument" ;;
+        esac
+    done 3> "$list"
+    [ -n "$deps" ] || return 1
+    crates=$deps/cell-crates-$(xargs stat -c '%n %y' < "$list" | cksum | tr -d ' ').so
+    [ -e "$crates" ] || link_crates "$@" || return 1
+    cc "$@" "$crates"
+}
+
+link_crates() {
+    for argument; do
+        shift
+        case $previous$argument in
+            *.o | -o* | -Wl,--version-script* | -Wl,--gc-sections | -Wl,--strip*) ;;
+            *) set -- "$@" "$argument" ;;
+        esac
+        case $argument in -o) previous=-o ;; *) previous= ;; esac
+    done
+    rm -f "$deps"/cell-crates-*.so
+    cc -shared -o "$crates.$$" -Wl,--whole-archive "@$list" -Wl,--no-whole-archive "$@" -Wl,--as-needed -ltorch_cuda \
+        -ltorch_cpu -ltorch &&
+        mv "$crates.$$" "$crates"
+}
+
+case $1 in
+    -run) ;;
+    -*) (link_cell "$@" 2> target/cell-link-errors) || exec cc "$@"; exit ;;
+    *)
+        # Asked by cargo: `$0 RUSTC ARGUMENT…`.
+        case " $* " in *" --crate-name ctx "*)
+            learnt=$CARGO_MANIFEST_DIR/target/cell-command
+            {
+                export -p
+                printf 'set --'
+                for argument; do
+                    case $previous in --out-dir) argument=$CARGO_MANIFEST_DIR/target/cell ;; esac
+                    case $argument in incremental=*) argument=incremental=$CARGO_MANIFEST_DIR/target/cell-incremental ;; esac
+                    previous=$argument
+                    printf " '%s'" "$(printf %s "$argument" | sed "s/'/'\\\\''/g")"
+                done
+                echo " -C linker-flavor=gcc -C 'linker=$0'"
+            } > "$learnt"
+        esac
+        exec "$@"
+        ;;
+esac
 
 # Asked by evcxr: `$0 -run CARGO … build …`.
 shift
