@@ -138,6 +138,19 @@ fn every_distribution_sums_to_one_and_gives_the_cross_entropy() {
 }
 
 #[test]
+fn a_shortened_ngram_is_the_one_fitted_with_that_order() {
+    let data = TextDataset::stories(20_000, 2_000, 1).unwrap();
+    let (train, valid, vocab_size) =
+        (data.ids(Split::Train), data.ids(Split::Validation), data.tokenizer.vocab_size());
+    let longest = NGram::fit(6, &train, vocab_size).unwrap();
+    for order in 1..=6 {
+        let (model, shortened) = (NGram::fit(order, &train, vocab_size).unwrap(), longest.shortened(order));
+        assert_eq!(model.counts(), shortened.counts());
+        assert_eq!(model.cross_entropy(&valid), shortened.cross_entropy(&valid));
+    }
+}
+
+#[test]
 fn no_ngram_beats_the_floor() {
     for seed in 1..=3 {
         let data = TextDataset::stories(100_000, 20_000, seed).unwrap();

@@ -1,6 +1,7 @@
 //! The n-gram: a language model that only counts, the baseline of every lesson about text.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use ndarray::Array1;
 
@@ -23,8 +24,16 @@ use crate::error::{Error, Result};
 pub struct NGram {
     order: usize,
     vocab_size: usize,
-    /// For each context of 0 to order − 1 ids: what followed, how often.
-    followers: HashMap<Vec<i64>, Vec<(i64, f64)>>,
+    /// By length, for each context of 0 to order − 1 ids (or more, if it was [`shortened`](Self::shortened)).
+    followers: Arc<Vec<HashMap<Box<[i64]>, Followers>>>,
+}
+
+/// What followed a context.
+#[derive(Clone, Debug, Default)]
+struct Followers {
+    /// Each id with its count.
+    counts: Vec<(i64, f64)>,
+    total: f64,
 }
 
 impl NGram {
@@ -42,31 +51,47 @@ impl NGram {
         if let Some(id) = ids.iter().find(|&&id| id < 0 || id >= vocab_size) {
             return Err(Error::input(format!("id {id} is outside the vocabulary of {vocab_size}")));
         }
-        let mut followers: HashMap<Vec<i64>, Vec<(i64, f64)>> = HashMap::new();
-        for end in 0..ids.len() {
-            for start in (end + 1).saturating_sub(order)..=end {
-                add(followers.entry(ids[start..end].to_vec()).or_default(), ids[end]);
+        let mut followers: Vec<HashMap<Box<[i64]>, Followers>> = vec![HashMap::new(); order];
+        for (length, contexts) in followers.iter_mut().enumerate() {
+            for end in length..ids.len() {
+                let context = &ids[end - length..end];
+                match contexts.get_mut(context) {
+                    Some(seen) => seen.add(ids[end]),
+                    None => contexts.entry(context.into()).or_default().add(ids[end]),
+                }
             }
         }
-        Ok(Self { order, vocab_size: vocab_size as usize, followers })
+        Ok(Self { order, vocab_size: vocab_size as usize, followers: Arc::new(followers) })
     }
 
-    /// How many counts the table holds: what it must remember, as weights are for a network.
+    /// The n-gram of a smaller `order` over the same ids: it shares the counts of this one, which hold its own.
+    ///
+    /// # Panics
+    /// If `order` is 0 or larger than this one's.
+    pub fn shortened(&self, order: usize) -> Self {
+        assert!((1..=self.order).contains(&order), "order {order} from an n-gram of order {}", self.order);
+        Self { order, ..self.clone() }
+    }
+
+    /// How many counts it needs: what it must remember, as weights are for a network.
     pub fn counts(&self) -> usize {
-        self.followers.values().map(Vec::len).sum()
+        self.followers[..self.order].iter().flat_map(HashMap::values).map(|seen| seen.counts.len()).sum()
+    }
+
+    /// What followed the last 0, 1, … ids of `context`, as far as that was seen.
+    fn seen<'a>(&'a self, context: &'a [i64]) -> impl Iterator<Item = &'a Followers> {
+        let longest = context.len().min(self.order - 1);
+        (0..=longest).map_while(|length| self.followers[length].get(&context[context.len() - length..]))
     }
 
     /// The distribution over the next id after `context` `[vocab]`; only its last order − 1 ids matter.
     pub fn probabilities(&self, context: &[i64]) -> Array1<f64> {
         let mut p = Array1::from_elem(self.vocab_size, 1.0 / self.vocab_size as f64);
-        let longest = context.len().min(self.order - 1);
-        for length in 0..=longest {
-            let Some(seen) = self.followers.get(&context[context.len() - length..]) else { break };
-            let kinds = seen.len() as f64;
-            let total: f64 = seen.iter().map(|(_, count)| count).sum();
-            p *= kinds / (total + kinds);
-            for &(id, count) in seen {
-                p[id as usize] += count / (total + kinds);
+        for seen in self.seen(context) {
+            let kinds = seen.counts.len() as f64;
+            p *= kinds / (seen.total + kinds);
+            for &(id, count) in &seen.counts {
+                p[id as usize] += count / (seen.total + kinds);
             }
         }
         p
@@ -83,20 +108,21 @@ impl NGram {
 
     fn log_prob(&self, context: &[i64], id: i64) -> f64 {
         let mut p = 1.0 / self.vocab_size as f64;
-        for length in 0..=context.len().min(self.order - 1) {
-            let Some(seen) = self.followers.get(&context[context.len() - length..]) else { break };
-            let kinds = seen.len() as f64;
-            let total: f64 = seen.iter().map(|(_, count)| count).sum();
-            let count = seen.iter().find(|(other, _)| *other == id).map_or(0.0, |(_, count)| *count);
-            p = (count + kinds * p) / (total + kinds);
+        for seen in self.seen(context) {
+            let kinds = seen.counts.len() as f64;
+            let count = seen.counts.iter().find(|(other, _)| *other == id).map_or(0.0, |(_, count)| *count);
+            p = (count + kinds * p) / (seen.total + kinds);
         }
         p.ln()
     }
 }
 
-fn add(followers: &mut Vec<(i64, f64)>, id: i64) {
-    match followers.iter_mut().find(|(other, _)| *other == id) {
-        Some((_, count)) => *count += 1.0,
-        None => followers.push((id, 1.0)),
+impl Followers {
+    fn add(&mut self, id: i64) {
+        self.total += 1.0;
+        match self.counts.iter_mut().find(|(other, _)| *other == id) {
+            Some((_, count)) => *count += 1.0,
+            None => self.counts.push((id, 1.0)),
+        }
     }
 }

@@ -72,14 +72,15 @@ pub(crate) fn folders(variable: &str, name: &str) -> Vec<PathBuf> {
     own.into_iter().chain([Path::new(env!("CARGO_MANIFEST_DIR")).join("../.course").join(name)]).collect()
 }
 
-/// `true` when `LLM_COURSE_QUICK=1` asks for small budgets (`cargo course run --quick`).
+/// `true` when `LLM_COURSE_QUICK=1` asks for small budgets (`cargo course run --quick`): [`budget`] gives few steps,
+/// a [`Trainer`](crate::train::Trainer) validates four times, [`evaluate`](crate::train::evaluate) takes eight batches.
 pub fn quick() -> bool {
     std::env::var("LLM_COURSE_QUICK").is_ok_and(|value| value == "1")
 }
 
-/// `steps` in a full run; one in fifty of them, at least two, in a quick run.
+/// `steps` in a full run; one in two hundred of them, at least two, in a quick run.
 pub fn budget(steps: i64) -> i64 {
-    if quick() { (steps / 50).max(2).min(steps) } else { steps }
+    if quick() { (steps / 200).max(2).min(steps) } else { steps }
 }
 
 /// States a claim of the text and whether it holds.

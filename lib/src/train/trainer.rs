@@ -8,6 +8,7 @@ use tch::{Device, Tensor, nn::VarStore, no_grad};
 use super::resume::Run;
 use super::{AdamW, History, TrainConfig, clip_grad_norm};
 use crate::error::Result;
+use crate::runtime::quick;
 
 /// Trains the variables of a [`VarStore`] with AdamW.
 ///
@@ -83,13 +84,14 @@ impl Trainer {
         run.history.name = name.into();
         let mut pending = Vec::new(); // losses not read back yet: reading makes a GPU wait
         let (start, earlier) = (Instant::now(), run.seconds);
+        let validate_every = if quick() { (self.config.steps + 3) / 4 } else { self.config.validate_every };
         while !run.is_over(&self.config) {
             run.seed_step();
             pending.push(self.step(run.step, &mut loss));
             run.step += 1;
             run.seconds = earlier + start.elapsed().as_secs_f64();
             let last = run.step == self.config.steps;
-            if run.step % self.config.validate_every == 0 || last {
+            if run.step % validate_every == 0 || last {
                 run.history.read(&mut pending)?;
                 let value = no_grad(|| self.config.precision.run(self.device(), &mut validation));
                 run.history.validate(run.step, value, run.seconds);
