@@ -82,7 +82,7 @@ impl Fixture {
 
     /// Waits until the kernel runs cells in a process of its own; gives both ids.
     fn kernel(&self) -> (i32, i32) {
-        for _ in 0..1500 {
+        for _ in 0..6000 {
             let all = self.processes();
             let pair = all.iter().find(|(_, parent)| all.iter().any(|(id, _)| id == parent));
             // The first of a cell's files says that the cell is running.
@@ -315,11 +315,52 @@ fn a_kernel_leaves_the_entries_of_others_alone() {
     assert_eq!(std::fs::read_to_string(entry.join("kernel.json")).unwrap(), "mine");
 }
 
+/// The first cell of every lesson.
 const OPENING: &str = concat!(
     ":dep llm_course = { path = \"",
     env!("CARGO_MANIFEST_DIR"),
     "/../lib\" }\nuse llm_course::prelude::*;"
 );
+
+/// Lesson 07's training with checkpoints: where the file `slow` is, it says at step 37 that it runs, and waits to
+/// be killed. Its losses go into `losses`, its first step into `first`.
+const TRAINING: &str = r#"fn train() -> llm_course::Result<History> {
+    seed(if std::path::Path::new("run.safetensors").exists() { 99 } else { 1 });
+    let vs = nn::VarStore::new(Device::Cpu);
+    let sizes = GptConfig { d_model: 16, n_heads: 2, d_ff: 32, n_layers: 1, block_size: 8, dropout: 0.1, ..GptConfig::small(20) };
+    let gpt = Gpt::new(&vs.root(), sizes)?;
+    let mut first = true;
+    let loss = |step: i64| {
+        if std::mem::take(&mut first) { std::fs::write("first", step.to_string()).unwrap(); }
+        if step == 37 && std::path::Path::new("slow").exists() {
+            std::fs::write("running", "").unwrap();
+            std::thread::sleep(std::time::Duration::from_secs(300));
+        }
+        let ids = (Tensor::arange(36, (Kind::Int64, Device::Cpu)) * (step + 3)).remainder(20).view([4, 9]);
+        gpt.loss(&ids.narrow(1, 0, 8), &ids.narrow(1, 1, 8), true)
+    };
+    let config = TrainConfig { steps: 60, warmup: 10, validate_every: 20, ..Default::default() };
+    Trainer::new(&vs, config)?.resumable("run.safetensors", 10)?.fit("GPT", loss, || 0.0)
+}
+let history = train()?;
+std::fs::write("losses", format!("{:?}", history.train))?;"#;
+
+#[test]
+fn a_training_that_died_with_its_kernel_repeats_the_one_that_did_not() {
+    let cells: &[Cell] = &[(OPENING, &[]), (TRAINING, &[])];
+    let (whole, killed) = (Fixture::new(cells), Fixture::new(cells));
+    let read = |fixture: &Fixture, name| std::fs::read_to_string(fixture.folder.path().join(name)).unwrap();
+    whole.run(&["--timeout", "300"]).is_green();
+    let slow = killed.folder.path().join("slow");
+    std::fs::write(&slow, "").unwrap();
+    let child = killed.start(&["--timeout", "300"]);
+    kill(killed.kernel().0, rustix::process::Signal::KILL);
+    killed.finish(child).is_red(2, "the kernel died");
+    std::fs::remove_file(slow).unwrap();
+    killed.run(&["--timeout", "300"]).is_green();
+    assert_eq!(read(&killed, "first"), "30", "it goes on after its last checkpoint");
+    assert_eq!(read(&killed, "losses"), read(&whole, "losses"));
+}
 
 #[test]
 fn what_ends_a_cell_is_shown_and_nothing_is_not() {

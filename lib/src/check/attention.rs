@@ -218,7 +218,7 @@ pub fn masked_softmax_exercise() -> Exercise<MaskedSoftmax> {
             let mask = random_mask(cases, batch, query, key);
             let weights = softmax(&scores, &mask);
             let grad = gradients(&weights, &[&scores]).remove(0);
-            vec![Outcome::new("the weights", weights), Outcome::new("the gradient of the scores", grad)]
+            Outcome::list([("the weights", weights), ("the gradient of the scores", grad)])
         },
     }
 }

@@ -7,6 +7,7 @@
 
 mod attention;
 mod compare;
+mod gpt;
 mod lstm;
 mod rnn;
 mod seq2seq;
@@ -21,6 +22,7 @@ use tch::Tensor;
 
 pub use attention::*;
 pub use compare::Cases;
+pub use gpt::*;
 pub use lstm::*;
 pub use rnn::*;
 pub use seq2seq::*;
@@ -77,6 +79,11 @@ impl Outcome {
     /// A named tensor.
     pub fn new(what: &'static str, value: Tensor) -> Self {
         Self { what, value }
+    }
+
+    /// Several named tensors.
+    pub fn list<const N: usize>(named: [(&'static str, Tensor); N]) -> Vec<Self> {
+        named.into_iter().map(|(what, value)| Self::new(what, value)).collect()
     }
 
     /// Whether it was computed backwards: "the gradient of x", but not "a clipped gradient".

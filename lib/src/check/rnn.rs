@@ -173,11 +173,11 @@ pub fn cross_entropy_exercise() -> Exercise<CrossEntropy> {
             let (loss, perplexity) = cross_entropy(&logits, &targets);
             let gradient = gradients(&loss, &[&logits]).remove(0);
             let perplexity = perplexity.detach().to_kind(Kind::Double).clamp_max(1e30); // ∞ in f32
-            vec![
-                Outcome::new("the loss", loss),
-                Outcome::new("the perplexity", perplexity),
-                Outcome::new("the gradient of the logits", gradient),
-            ]
+            Outcome::list([
+                ("the loss", loss),
+                ("the perplexity", perplexity),
+                ("the gradient of the logits", gradient),
+            ])
         },
     }
 }
@@ -228,7 +228,7 @@ pub fn temperature_exercise() -> Exercise<TemperatureSoftmax> {
                 if cases.size(0, 1) == 0 { cases.number(0.2, 0.8) } else { cases.number(1.2, 3.0) };
             let p = temperature_softmax(&logits, temperature);
             let gradient = gradients(&p, &[&logits]).remove(0);
-            vec![Outcome::new("the distribution", p), Outcome::new("the gradient of the logits", gradient)]
+            Outcome::list([("the distribution", p), ("the gradient of the logits", gradient)])
         },
     }
 }

@@ -226,10 +226,10 @@ pub fn shift_exercise() -> Exercise<Shift> {
             let words: Vec<i64> = cases.id_list(1, 9, 50).iter().map(|id| id + 4).collect();
             let length = words.len() + 1 + cases.size(1, 4) as usize;
             let (tgt_in, tgt_out) = shift(&words, length);
-            vec![
-                Outcome::new("tgt_in", Tensor::from_slice(&tgt_in)),
-                Outcome::new("tgt_out", Tensor::from_slice(&tgt_out)),
-            ]
+            Outcome::list([
+                ("tgt_in", Tensor::from_slice(&tgt_in)),
+                ("tgt_out", Tensor::from_slice(&tgt_out)),
+            ])
         },
     }
 }
@@ -313,7 +313,7 @@ pub fn masked_loss_exercise() -> Exercise<MaskedLoss> {
             }
             let value = loss(&logits, &targets);
             let gradient = gradients(&value, &[&logits]).remove(0);
-            vec![Outcome::new("the loss", value), Outcome::new("the gradient of the logits", gradient)]
+            Outcome::list([("the loss", value), ("the gradient of the logits", gradient)])
         },
     }
 }
@@ -412,11 +412,11 @@ pub fn beam_step_exercise() -> Exercise<BeamStep> {
             let length = cases.ids(batch * beam, 9).view([batch, beam]) + 1;
             let alpha = cases.number(0.8, 1.5);
             let (beam, word, value) = step(&log_p, &next, &length, alpha);
-            vec![
-                Outcome::new("ln p of the best continuations", value),
-                Outcome::new("the beam that each comes from", beam),
-                Outcome::new("the word that each adds", word),
-            ]
+            Outcome::list([
+                ("ln p of the best continuations", value),
+                ("the beam that each comes from", beam),
+                ("the word that each adds", word),
+            ])
         },
     }
 }

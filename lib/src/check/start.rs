@@ -102,17 +102,11 @@ pub fn one_hot_exercise() -> Exercise<OneHot> {
             let rows = one_hot(&cases.ids(count, vocab_size), vocab_size);
             let is_bool = Tensor::from(rows.kind() == Kind::Bool);
             let is_float = Tensor::from(rows.is_floating_point());
-            vec![
-                Outcome::new("the table of ones and zeros", rows),
-                Outcome::new(
-                    "this is Bool, true and false: numbers are needed, .to_kind(Kind::Float)",
-                    is_bool,
-                ),
-                Outcome::new(
-                    "these are whole numbers: models compute in floats, .to_kind(Kind::Float)",
-                    is_float,
-                ),
-            ]
+            Outcome::list([
+                ("the table of ones and zeros", rows),
+                ("this is Bool, true and false: numbers are needed, .to_kind(Kind::Float)", is_bool),
+                ("these are whole numbers: models compute in floats, .to_kind(Kind::Float)", is_float),
+            ])
         },
     }
 }
@@ -251,13 +245,10 @@ pub fn difference_gradient_exercise() -> Exercise<DifferenceGradient> {
             let before = x.copy();
             let slopes = gradient(f, &x, h);
             let kept = Tensor::from(x == before);
-            vec![
-                Outcome::new(
-                    "it changes the caller's x: work on a copy, x.copy(), or make a new tensor, x + …",
-                    kept,
-                ),
-                Outcome::new("the gradient", slopes),
-            ]
+            Outcome::list([
+                ("it changes the caller's x: work on a copy, x.copy(), or make a new tensor, x + …", kept),
+                ("the gradient", slopes),
+            ])
         },
     }
 }

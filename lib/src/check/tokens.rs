@@ -26,7 +26,7 @@ pub type RoundTripTest = fn(&dyn Tokenizer) -> bool;
 
 /// How many and which, so that a wrong number is named as such.
 fn listed(count: &'static str, which: &'static str, ids: &[i64]) -> Vec<Outcome> {
-    vec![Outcome::new(count, Tensor::from(ids.len() as i64)), Outcome::new(which, Tensor::from_slice(ids))]
+    Outcome::list([(count, Tensor::from(ids.len() as i64)), (which, Tensor::from_slice(ids))])
 }
 
 /// Checks the most frequent pair; returns the function if it is right, else the reference.
@@ -116,10 +116,10 @@ pub fn most_frequent_pair_exercise() -> Exercise<MostFrequentPair> {
                 }
             };
             let ((left, right), count) = most_frequent(&words);
-            vec![
-                Outcome::new("the pair", Tensor::from_slice(&[left, right])),
-                Outcome::new("how often it occurs", Tensor::from(count)),
-            ]
+            Outcome::list([
+                ("the pair", Tensor::from_slice(&[left, right])),
+                ("how often it occurs", Tensor::from(count)),
+            ])
         },
     }
 }
@@ -463,10 +463,10 @@ pub fn longest_match_exercise() -> Exercise<LongestMatch> {
             let found = longest_match(&word, &vocab);
             let spelling =
                 |text: String| Tensor::from_slice(&text.chars().map(|c| c as i64).collect::<Vec<_>>());
-            vec![
-                Outcome::new("the number of pieces", Tensor::from(found.len() as i64)),
-                Outcome::new("the spelling of the pieces, letter by letter,", spelling(found.join(" "))),
-            ]
+            Outcome::list([
+                ("the number of pieces", Tensor::from(found.len() as i64)),
+                ("the spelling of the pieces, letter by letter,", spelling(found.join(" "))),
+            ])
         },
     }
 }

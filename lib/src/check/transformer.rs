@@ -218,12 +218,12 @@ pub fn heads_exercise() -> Exercise<Heads> {
             let (there, back) = (split(&x, n_heads), merge(&y));
             let gradient = [gradients(&there, &[&x]).remove(0), gradients(&back, &[&y]).remove(0)];
             let [of_x, of_y] = gradient;
-            vec![
-                Outcome::new("split", there),
-                Outcome::new("merge", back),
-                Outcome::new("the gradient through split", of_x),
-                Outcome::new("the gradient through merge", of_y),
-            ]
+            Outcome::list([
+                ("split", there),
+                ("merge", back),
+                ("the gradient through split", of_x),
+                ("the gradient through merge", of_y),
+            ])
         },
     }
 }
@@ -461,13 +461,10 @@ pub fn causal_mask_exercise() -> Exercise<CausalMask> {
         ],
         run: |mask, cases| {
             let mask = mask(cases.size(2, 6));
-            vec![
-                Outcome::new(
-                    "the mask must be Bool: true = may attend",
-                    Tensor::from(mask.kind() == Kind::Bool),
-                ),
-                Outcome::new("the mask", mask.to_kind(Kind::Double).clamp(-9.0, 9.0)), // −∞ as a number to compare
-            ]
+            Outcome::list([
+                ("the mask must be Bool: true = may attend", Tensor::from(mask.kind() == Kind::Bool)),
+                ("the mask", mask.to_kind(Kind::Double).clamp(-9.0, 9.0)), // −∞ as a number to compare
+            ])
         },
     }
 }

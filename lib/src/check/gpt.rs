@@ -66,10 +66,9 @@ pub fn next_tokens_exercise() -> Exercise<NextTokens> {
                 "the targets are the ids themselves: the target at t is the id at t + 1, row[1..]",
                 |rows| filled(rows, IGNORE, <[i64]>::to_vec, <[i64]>::to_vec),
             ),
-            Mistake::new(
-                "ids and targets are exchanged: this model would learn to read backwards",
-                |rows| filled(rows, IGNORE, all_but_first, all_but_last),
-            ),
+            Mistake::new("ids and targets are exchanged: this model would learn to read backwards", |rows| {
+                filled(rows, IGNORE, all_but_first, all_but_last)
+            }),
             Mistake::new(
                 "the targets are shifted twice: the target at t is the id at t + 1, not t + 2",
                 |rows| filled(rows, IGNORE, |row| row[..row.len() - 2].to_vec(), |row| row[2..].to_vec()),
@@ -117,7 +116,7 @@ pub fn next_tokens_exercise() -> Exercise<NextTokens> {
                 (0..cases.size(1, 3)).map(|_| cases.id_list(4, 6, 20)).map(|row| plus_one(&row)).collect();
             rows.insert(rows.len() / 2, plus_one(&longest));
             let (ids, targets) = next_tokens(&rows);
-            vec![Outcome::new("the ids", ids), Outcome::new("the targets", targets)]
+            Outcome::list([("the ids", ids), ("the targets", targets)])
         },
     }
 }
@@ -152,14 +151,12 @@ pub fn decays_exercise() -> Exercise<Decays> {
                  softmax",
                 |name, shape| shape.len() >= 2 && !name.starts_with("embedding"),
             ),
-            Mistake::new(
-                "a matrix has two dimensions: shape.len() >= 2, not > 2",
-                |_, shape| shape.len() > 2,
-            ),
-            Mistake::new(
-                "the number of dimensions decides, not how large they are",
-                |_, shape| shape.iter().product::<i64>() > 256,
-            ),
+            Mistake::new("a matrix has two dimensions: shape.len() >= 2, not > 2", |_, shape| {
+                shape.len() > 2
+            }),
+            Mistake::new("the number of dimensions decides, not how large they are", |_, shape| {
+                shape.iter().product::<i64>() > 256
+            }),
         ],
         run: |decays, cases| {
             let (d, vocab) = (8 * cases.size(2, 40), cases.size(20, 900));
@@ -180,12 +177,12 @@ pub fn decays_exercise() -> Exercise<Decays> {
                 let each: Vec<bool> = of.iter().map(|(name, shape)| decays(name, shape)).collect();
                 Tensor::from_slice(&each)
             };
-            vec![
-                Outcome::new("a matrix of a block does not decay: it should", verdict(&matrices)),
-                Outcome::new("an embedding table does not decay: it is a matrix too", verdict(&tables)),
-                Outcome::new("the gain of a norm decays: it is a vector and should not", verdict(&gains)),
-                Outcome::new("a bias decays: it is a vector and should not", verdict(&biases)),
-            ]
+            Outcome::list([
+                ("a matrix of a block does not decay: it should", verdict(&matrices)),
+                ("an embedding table does not decay: it is a matrix too", verdict(&tables)),
+                ("the gain of a norm decays: it is a vector and should not", verdict(&gains)),
+                ("a bias decays: it is a vector and should not", verdict(&biases)),
+            ])
         },
     }
 }
@@ -219,7 +216,8 @@ fn sound(p: &Tensor, reach: f64) -> Tensor {
 
 /// The id that crosses the threshold is left out, the first one always stays: what GPT-2's published sampler does.
 fn stops_short(p: &Tensor, reach: f64) -> Tensor {
-    let kept = |before: &Tensor, sorted: &Tensor, reach| (before + sorted).le(reach).logical_or(&before.le(0.0));
+    let kept =
+        |before: &Tensor, sorted: &Tensor, reach| (before + sorted).le(reach).logical_or(&before.le(0.0));
     kept_where(p, kept, reach)
 }
 
@@ -281,10 +279,7 @@ pub fn nucleus_exercise() -> Exercise<Nucleus> {
                 "the probabilities are added up in the order of the ids: sort them first, the largest in front",
                 in_the_order_of_ids,
             ),
-            Mistake::new(
-                "what is kept does not sum to 1: divide by its sum",
-                not_scaled,
-            ),
+            Mistake::new("what is kept does not sum to 1: divide by its sum", not_scaled),
             Mistake::new(
                 "the result is in sorted order: put each probability back to its id (scatter with the order)",
                 left_sorted,
@@ -297,9 +292,10 @@ pub fn nucleus_exercise() -> Exercise<Nucleus> {
                 "these are probabilities already: a softmax over them flattens them; divide by the sum",
                 softmax_again,
             ),
-            Mistake::new("this keeps the ids whose own probability is above p: add them up first", |p, reach| {
-                scaled(&(p * p.ge(reach).to_kind(p.kind())))
-            }),
+            Mistake::new(
+                "this keeps the ids whose own probability is above p: add them up first",
+                |p, reach| scaled(&(p * p.ge(reach).to_kind(p.kind()))),
+            ),
         ],
         run: |nucleus, cases| {
             let (p, reach) = match cases.extreme() {
@@ -362,18 +358,13 @@ pub fn cached_step_exercise() -> Exercise<CachedStep> {
                     (attend(q, &keys, &values, root(q)), keys, values)
                 },
             ),
-            Mistake::new(
-                "the scores are not divided by √d_head",
-                |q, k, v, keys, values| {
-                    let (keys, values) = (behind(keys, k), behind(values, v));
-                    (attend(q, &keys, &values, 1.0), keys, values)
-                },
-            ),
+            Mistake::new("the scores are not divided by √d_head", |q, k, v, keys, values| {
+                let (keys, values) = (behind(keys, k), behind(values, v));
+                (attend(q, &keys, &values, 1.0), keys, values)
+            }),
             Mistake::new(
                 "only the new position is attended to: the keys are all those of the cache and the new one",
-                |q, k, v, keys, values| {
-                    (attend(q, k, v, root(q)), behind(keys, k), behind(values, v))
-                },
+                |q, k, v, keys, values| (attend(q, k, v, root(q)), behind(keys, k), behind(values, v)),
             ),
             Mistake::new(
                 "the cache of values holds keys: it needs both, k behind the keys and v behind the values",
@@ -396,11 +387,7 @@ pub fn cached_step_exercise() -> Exercise<CachedStep> {
             let mut tensor = |time: i64| cases.tensor(&[heads, time, d_head], 2.0).detach();
             let (q, k, v, keys, values) = (tensor(1), tensor(1), tensor(1), tensor(past), tensor(past));
             let (out, keys, values) = step(&q, &k, &v, &keys, &values);
-            vec![
-                Outcome::new("the output", out),
-                Outcome::new("the cache of keys", keys),
-                Outcome::new("the cache of values", values),
-            ]
+            Outcome::list([("the output", out), ("the cache of keys", keys), ("the cache of values", values)])
         },
     }
 }
@@ -452,15 +439,12 @@ pub fn induction_score_exercise() -> Exercise<InductionScore> {
                 "this is the weight on the token before the earlier occurrence: it is j + 1, not j − 1",
                 |weights, ids| mean_weight(weights, ids, |ids| latest(ids)?.checked_sub(1)),
             ),
-            Mistake::new(
-                "the first occurrence is taken: the latest one before t counts",
-                |weights, ids| {
-                    mean_weight(weights, ids, |ids| {
-                        let (last, before) = ids.split_last()?;
-                        before.iter().position(|id| id == last).map(|j| j + 1)
-                    })
-                },
-            ),
+            Mistake::new("the first occurrence is taken: the latest one before t counts", |weights, ids| {
+                mean_weight(weights, ids, |ids| {
+                    let (last, before) = ids.split_last()?;
+                    before.iter().position(|id| id == last).map(|j| j + 1)
+                })
+            }),
             Mistake::new(
                 "the mean goes over all positions: divide by the number of those whose token occurred before",
                 |weights, ids| sum_weight(weights, ids, after_latest).0 / ids.len() as f64,
@@ -473,10 +457,9 @@ pub fn induction_score_exercise() -> Exercise<InductionScore> {
                 "query and key are exchanged: weights[head, t, j + 1], the query is t",
                 |weights, ids| mean_weight(&weights.transpose(1, 2), ids, after_latest),
             ),
-            Mistake::new(
-                "the heads are averaged: a score for each head, [head]",
-                |weights, ids| mean_weight(weights, ids, after_latest).mean(None::<Kind>),
-            ),
+            Mistake::new("the heads are averaged: a score for each head, [head]", |weights, ids| {
+                mean_weight(weights, ids, after_latest).mean(None::<Kind>)
+            }),
         ],
         run: |score, cases| {
             let (heads, half) = (cases.size(2, 4), cases.size(4, 7));
@@ -522,10 +505,7 @@ fn specimens() -> Vec<(&'static str, Nucleus)> {
             "it accepts a nucleus whose probabilities stand at the wrong ids: give it one that is not sorted",
             left_sorted,
         ),
-        (
-            "it accepts a nucleus whose ids are all equally probable: their ratios must stay",
-            even,
-        ),
+        ("it accepts a nucleus whose ids are all equally probable: their ratios must stay", even),
     ]
 }
 

@@ -38,9 +38,7 @@ fn next_tokens() {
     rejects(
         &exercise,
         &[
-            ("the ids themselves", |r| {
-                (rows(r, longest(r), 0, input), rows(r, longest(r), IGNORE, input))
-            }),
+            ("the ids themselves", |r| (rows(r, longest(r), 0, input), rows(r, longest(r), IGNORE, input))),
             ("the ids themselves", |r| {
                 let whole = |fill| rows(r, longest(r) + 1, fill, |row, t| row.get(t).copied());
                 (whole(0), whole(IGNORE))
@@ -182,9 +180,7 @@ fn nucleus() {
                 let e = p.exp() * open.to_kind(Kind::Double);
                 &e / e.sum(Kind::Double)
             }),
-            ("own probability", |p, reach| {
-                nucleus_of(p, |_, _, own| own >= reach, true)
-            }),
+            ("own probability", |p, reach| nucleus_of(p, |_, _, own| own >= reach, true)),
         ],
     );
 }
