@@ -6,6 +6,7 @@
 //! notebook always runs to its end.
 
 mod attention;
+mod bert;
 mod compare;
 mod gpt;
 mod lstm;
@@ -21,6 +22,7 @@ use std::sync::Mutex;
 use tch::Tensor;
 
 pub use attention::*;
+pub use bert::*;
 pub use compare::Cases;
 pub use gpt::*;
 pub use lstm::*;

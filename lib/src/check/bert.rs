@@ -4,7 +4,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tch::Tensor;
 
-use super::compare::{Cases, with_gradients};
+use super::compare::with_gradients;
 use super::{Exercise, Mistake, Outcome};
 use crate::data::{Corruption, IGNORE, SpecialIds};
 
