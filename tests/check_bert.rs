@@ -61,7 +61,10 @@ fn pair_row() {
             ("1 and 2", |a, b| (row(a, b).0, row(a, b).1.iter().map(|s| s + 1).collect())),
             ("exchanged", |a, b| row(b, a)),
             ("one segment for each id", |a, b| {
-                (row(a, b).0, std::iter::repeat_n(0, a.len()).chain(std::iter::repeat_n(1, b.len())).collect())
+                (
+                    row(a, b).0,
+                    std::iter::repeat_n(0, a.len()).chain(std::iter::repeat_n(1, b.len())).collect(),
+                )
             }),
         ],
     );
@@ -93,7 +96,9 @@ fn bert_embedding() {
     rejects(
         &exercise,
         &[
-            ("positions are missing", |ids, s, t| norm(&(one_hot(ids, &t.words) + one_hot(s, &t.segments)), t)),
+            ("positions are missing", |ids, s, t| {
+                norm(&(one_hot(ids, &t.words) + one_hot(s, &t.segments)), t)
+            }),
             ("segments are missing", |ids, _, t| norm(&(one_hot(ids, &t.words) + position_rows(ids, t)), t)),
             ("layer norm is missing", |ids, s, t| {
                 one_hot(ids, &t.words) + one_hot(s, &t.segments) + position_rows(ids, t)
@@ -261,10 +266,8 @@ fn silhouette() {
                 };
                 let n = points.len();
                 let mean = |i: usize, own: bool| {
-                    let all: Vec<f64> = (0..n)
-                        .filter(|&j| (groups[i] == groups[j]) == own)
-                        .map(|j| distance(i, j))
-                        .collect();
+                    let all: Vec<f64> =
+                        (0..n).filter(|&j| (groups[i] == groups[j]) == own).map(|j| distance(i, j)).collect();
                     all.iter().sum::<f64>() / all.len() as f64
                 };
                 let score = |(a, b): (f64, f64)| (b - a) / a.max(b);

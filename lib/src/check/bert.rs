@@ -82,18 +82,14 @@ pub fn pair_row_exercise() -> Exercise<PairRow> {
                     (ids, segments)
                 },
             ),
-            Mistake::new(
-                "the [CLS] in front is missing: its output will stand for the whole row",
-                |a, b| {
-                    let (ids, segments) = joined(a, b);
-                    (ids[1..].to_vec(), segments[1..].to_vec())
-                },
-            ),
+            Mistake::new("the [CLS] in front is missing: its output will stand for the whole row", |a, b| {
+                let (ids, segments) = joined(a, b);
+                (ids[1..].to_vec(), segments[1..].to_vec())
+            }),
             Mistake::new(
                 "the second sentence has a [CLS] of its own: a row has one, at its beginning",
                 |a, b| {
-                    let ids =
-                        [&[SPECIAL.cls], a, &[SPECIAL.sep, SPECIAL.cls], b, &[SPECIAL.sep]].concat();
+                    let ids = [&[SPECIAL.cls], a, &[SPECIAL.sep, SPECIAL.cls], b, &[SPECIAL.sep]].concat();
                     (ids, [vec![0; a.len() + 2], vec![1; b.len() + 2]].concat())
                 },
             ),
@@ -105,10 +101,9 @@ pub fn pair_row_exercise() -> Exercise<PairRow> {
                 "the last [SEP] is in segment 0: it ends the second sentence, so it belongs to segment 1",
                 |a, b| (joined(a, b).0, [vec![0; a.len() + 2], vec![1; b.len()], vec![0]].concat()),
             ),
-            Mistake::new(
-                "all segments are 0: from behind the first [SEP] on they are 1",
-                |a, b| (joined(a, b).0, vec![0; a.len() + b.len() + 3]),
-            ),
+            Mistake::new("all segments are 0: from behind the first [SEP] on they are 1", |a, b| {
+                (joined(a, b).0, vec![0; a.len() + b.len() + 3])
+            }),
             Mistake::new("the segments are 1 and 2: they are rows of a table of two, 0 and 1", |a, b| {
                 let (ids, segments) = joined(a, b);
                 (ids, segments.iter().map(|segment| segment + 1).collect())
@@ -217,7 +212,11 @@ pub fn bert_embedding_exercise() -> Exercise<BertEmbedding> {
             with_gradients(
                 "the embedding",
                 embed(&ids, &segments, &tables),
-                &["the gradient of the words", "the gradient of the positions", "the gradient of the segments"],
+                &[
+                    "the gradient of the words",
+                    "the gradient of the positions",
+                    "the gradient of the segments",
+                ],
                 &[words, positions, table],
             )
         },
@@ -260,9 +259,13 @@ pub fn corrupt_exercise() -> Exercise<Corrupt> {
             Mistake::new(
                 "no chosen word stays as it is: from 0.9 on the word is left, and predicted all the same",
                 |ids, chosen| {
-                    corrupted(ids, chosen, |_, choice| {
-                        if choice.roll < 0.8 { SPECIAL.mask } else { choice.random_word }
-                    })
+                    corrupted(
+                        ids,
+                        chosen,
+                        |_, choice| {
+                            if choice.roll < 0.8 { SPECIAL.mask } else { choice.random_word }
+                        },
+                    )
                 },
             ),
             Mistake::new(
@@ -366,9 +369,7 @@ pub fn hidden_places_exercise() -> Exercise<HiddenPlaces> {
             ),
             Mistake::new(
                 "the targets are not picked: of states and targets the same places are wanted",
-                |hidden, targets| {
-                    (states_at(hidden, targets, &targets.ne(IGNORE)).0, targets.flatten(0, 1))
-                },
+                |hidden, targets| (states_at(hidden, targets, &targets.ne(IGNORE)).0, targets.flatten(0, 1)),
             ),
             Mistake::new(
                 "the states stand one place too early: BERT predicts a word at its own place, where GPT would predict \
@@ -403,12 +404,8 @@ pub fn hidden_places_exercise() -> Exercise<HiddenPlaces> {
             }
             let (states, words) = pick(&hidden, &targets);
             let count = Outcome::new("the number of places", Tensor::from(words.size()[0]));
-            let states = with_gradients(
-                "the states",
-                states,
-                &["the gradient of the hidden states"],
-                &[&hidden],
-            );
+            let states =
+                with_gradients("the states", states, &["the gradient of the hidden states"], &[&hidden]);
             [count, Outcome::new("the targets", words)].into_iter().chain(states).collect()
         },
     }
@@ -468,27 +465,23 @@ pub fn silhouette_exercise() -> Exercise<Silhouette> {
                 "it is divided by the sum of the two: by the larger of them, so that 1 is the best",
                 |points, groups| joined_by(points, groups, |own, other| (other - own) / (own + other)),
             ),
-            Mistake::new(
-                "it is divided by b always: where a is larger, by a",
-                |points, groups| joined_by(points, groups, |own, other| (other - own) / other),
-            ),
+            Mistake::new("it is divided by b always: where a is larger, by a", |points, groups| {
+                joined_by(points, groups, |own, other| (other - own) / other)
+            }),
             Mistake::new(
                 "it is not divided: by the larger of the two, or the unit of the plane would be in it",
                 |points, groups| joined_by(points, groups, |own, other| other - own),
             ),
-            Mistake::new(
-                "the distances are squared: take the root",
-                |points, groups| {
-                    mean_of((0..points.len()).map(|i| {
-                        let to = |own: bool| {
-                            let others =
-                                (0..points.len()).filter(move |&j| j != i && (groups[j] == groups[i]) == own);
-                            mean_of(others.map(|j| distance(&points[i], &points[j]).powi(2)))
-                        };
-                        score(to(true), to(false))
-                    }))
-                },
-            ),
+            Mistake::new("the distances are squared: take the root", |points, groups| {
+                mean_of((0..points.len()).map(|i| {
+                    let to = |own: bool| {
+                        let others =
+                            (0..points.len()).filter(move |&j| j != i && (groups[j] == groups[i]) == own);
+                        mean_of(others.map(|j| distance(&points[i], &points[j]).powi(2)))
+                    };
+                    score(to(true), to(false))
+                }))
+            }),
             Mistake::new(
                 "b is the distance to the nearest point of the other group: take the mean over all of them",
                 |points, groups| {
@@ -586,10 +579,9 @@ fn specimens() -> Vec<(&'static str, Hide)> {
                 (input, targets)
             },
         ),
-        (
-            "it accepts something that asks for nothing at all: some places must have a target",
-            |ids, _| (ids.to_vec(), vec![IGNORE; ids.len()]),
-        ),
+        ("it accepts something that asks for nothing at all: some places must have a target", |ids, _| {
+            (ids.to_vec(), vec![IGNORE; ids.len()])
+        }),
     ]
 }
 
