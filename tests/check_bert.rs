@@ -24,6 +24,12 @@ fn row(a: &[i64], b: &[i64]) -> (Vec<i64>, Vec<i64>) {
     (ids, segments)
 }
 
+/// Ids with segment 0 up to the `last` place, and 1 behind it.
+fn parted(ids: Vec<i64>, last: usize) -> (Vec<i64>, Vec<i64>) {
+    let segments = (0..ids.len()).map(|i| i64::from(i > last)).collect();
+    (ids, segments)
+}
+
 #[test]
 fn pair_row() {
     let exercise = check::pair_row_exercise();
@@ -31,11 +37,7 @@ fn pair_row() {
     rejects(
         &exercise,
         &[
-            ("[SEP] at the end is missing", |a, b| {
-                let ids = [&[CLS][..], a, &[SEP], b].concat();
-                let segments = (0..ids.len()).map(|i| i64::from(i > a.len() + 1)).collect();
-                (ids, segments)
-            }),
+            ("[SEP] at the end is missing", |a, b| parted([&[CLS][..], a, &[SEP], b].concat(), a.len() + 1)),
             ("[CLS] in front is missing", |a, b| {
                 let (mut ids, mut segments) = row(a, b);
                 ids.remove(0);
@@ -43,15 +45,9 @@ fn pair_row() {
                 (ids, segments)
             }),
             ("a [CLS] of its own", |a, b| {
-                let ids = [&[CLS][..], a, &[SEP, CLS], b, &[SEP]].concat();
-                let segments = (0..ids.len()).map(|i| i64::from(i > a.len() + 1)).collect();
-                (ids, segments)
+                parted([&[CLS][..], a, &[SEP, CLS], b, &[SEP]].concat(), a.len() + 1)
             }),
-            ("first [SEP] is in segment 1", |a, b| {
-                let ids = row(a, b).0;
-                let segments = (0..ids.len()).map(|i| i64::from(i > a.len())).collect();
-                (ids, segments)
-            }),
+            ("first [SEP] is in segment 1", |a, b| parted(row(a, b).0, a.len())),
             ("last [SEP] is in segment 0", |a, b| {
                 let (ids, mut segments) = row(a, b);
                 *segments.last_mut().unwrap() = 0;
@@ -140,6 +136,20 @@ fn corrupt(ids: &[i64], chosen: &[Chosen]) -> (Vec<i64>, Vec<i64>) {
     ((0..ids.len()).map(seen).collect(), (0..ids.len()).map(target).collect())
 }
 
+/// The right targets, and at each chosen place what `seen` says.
+fn with_input(ids: &[i64], chosen: &[Chosen], seen: fn(i64, &Chosen) -> i64) -> (Vec<i64>, Vec<i64>) {
+    let mut input = ids.to_vec();
+    chosen.iter().for_each(|choice| input[choice.place] = seen(ids[choice.place], choice));
+    (input, corrupt(ids, chosen).1)
+}
+
+/// The right input, and what `target` makes of each place's word, what is seen there and the right target.
+fn with_targets(ids: &[i64], chosen: &[Chosen], target: fn(i64, i64, i64) -> i64) -> (Vec<i64>, Vec<i64>) {
+    let (input, targets) = corrupt(ids, chosen);
+    let targets = (0..ids.len()).map(|i| target(ids[i], input[i], targets[i])).collect();
+    (input, targets)
+}
+
 #[test]
 fn corruption() {
     let exercise = check::corrupt_exercise();
@@ -147,54 +157,31 @@ fn corruption() {
     rejects(
         &exercise,
         &[
-            ("every chosen word becomes [MASK]", |ids, chosen| {
-                let mut input = ids.to_vec();
-                chosen.iter().for_each(|choice| input[choice.place] = MASK);
-                (input, corrupt(ids, chosen).1)
-            }),
+            ("every chosen word becomes [MASK]", |ids, chosen| with_input(ids, chosen, |_, _| MASK)),
             ("no chosen word stays", |ids, chosen| {
-                let mut input = ids.to_vec();
-                for choice in chosen {
-                    input[choice.place] = if choice.roll < 0.8 { MASK } else { choice.random_word };
-                }
-                (input, corrupt(ids, chosen).1)
+                with_input(ids, chosen, |_, choice| if choice.roll < 0.8 { MASK } else { choice.random_word })
             }),
             ("no word becomes a random one", |ids, chosen| {
-                let mut input = ids.to_vec();
-                chosen.iter().filter(|c| c.roll < 0.8).for_each(|choice| input[choice.place] = MASK);
-                (input, corrupt(ids, chosen).1)
+                with_input(ids, chosen, |word, choice| if choice.roll < 0.8 { MASK } else { word })
             }),
             ("limits are 0.1 and 0.2", |ids, chosen| {
-                let mut input = ids.to_vec();
-                for choice in chosen {
-                    if choice.roll < 0.1 {
-                        input[choice.place] = choice.random_word;
-                    } else if choice.roll >= 0.2 {
-                        input[choice.place] = MASK;
-                    }
-                }
-                (input, corrupt(ids, chosen).1)
+                with_input(ids, chosen, |word, choice| match choice.roll {
+                    roll if roll < 0.1 => choice.random_word,
+                    roll if roll < 0.2 => word,
+                    _ => MASK,
+                })
             }),
             ("words that stay are not predicted", |ids, chosen| {
-                let (input, targets) = corrupt(ids, chosen);
-                let targets = (0..ids.len()).map(|i| if input[i] == ids[i] { IGNORE } else { targets[i] });
-                (input.clone(), targets.collect())
+                with_targets(ids, chosen, |word, seen, target| if seen == word { IGNORE } else { target })
             }),
             ("only [MASK] is predicted", |ids, chosen| {
-                let (input, targets) = corrupt(ids, chosen);
-                let targets = (0..ids.len()).map(|i| if input[i] == MASK { targets[i] } else { IGNORE });
-                (input.clone(), targets.collect())
+                with_targets(ids, chosen, |_, seen, target| if seen == MASK { target } else { IGNORE })
             }),
             ("what the model sees", |ids, chosen| {
-                let (input, targets) = corrupt(ids, chosen);
-                let targets = (0..ids.len()).map(|i| if targets[i] == IGNORE { IGNORE } else { input[i] });
-                (input.clone(), targets.collect())
+                with_targets(ids, chosen, |_, seen, target| if target == IGNORE { IGNORE } else { seen })
             }),
-            ("every place has a target", |ids, chosen| (corrupt(ids, chosen).0, ids.to_vec())),
-            ("which is [PAD]", |ids, chosen| {
-                let (input, targets) = corrupt(ids, chosen);
-                (input, targets.into_iter().map(|id| id.max(0)).collect())
-            }),
+            ("every place has a target", |ids, chosen| with_targets(ids, chosen, |word, _, _| word)),
+            ("which is [PAD]", |ids, chosen| with_targets(ids, chosen, |_, _, target| target.max(0))),
         ],
     );
 }
@@ -281,10 +268,16 @@ fn silhouette() {
     );
 }
 
-/// Word by word, with a bound on how much may be seen.
-fn hides(hide: Hide) -> bool {
+/// A long row, and what `hide` makes of it.
+fn hidden(hide: Hide) -> (Vec<i64>, Vec<i64>, Vec<i64>) {
     let ids: Vec<i64> = (0..3000).map(|i| 5 + i * 37 % 490).collect();
     let (input, targets) = hide(&ids, 7);
+    (ids, input, targets)
+}
+
+/// Word by word, with a bound on how much may be seen.
+fn hides(hide: Hide) -> bool {
+    let (ids, input, targets) = hidden(hide);
     let (mut asked, mut seen) = (0, 0);
     for ((&id, &shown), &target) in ids.iter().zip(&input).zip(&targets) {
         if target == IGNORE {
@@ -311,26 +304,22 @@ fn hiding_test() {
         &[
             ("rejects 80/10/10", |_| false),
             ("rejects 80/10/10", |hide| {
-                let ids: Vec<i64> = (0..3000).map(|i| 5 + i * 37 % 490).collect();
-                let (input, targets) = hide(&ids, 7);
+                let (ids, input, targets) = hidden(hide);
                 hides(hide) && (0..ids.len()).all(|i| targets[i] == IGNORE || input[i] == MASK)
             }),
             ("one place too early", |_| true),
             ("in plain sight", |hide| {
-                let ids: Vec<i64> = (0..3000).map(|i| 5 + i * 37 % 490).collect();
-                let (_, targets) = hide(&ids, 7);
+                let (ids, _, targets) = hidden(hide);
                 (0..ids.len()).all(|i| targets[i] == IGNORE || targets[i] == ids[i])
             }),
             ("not asked for", |hide| {
-                let ids: Vec<i64> = (0..3000).map(|i| 5 + i * 37 % 490).collect();
-                let (input, targets) = hide(&ids, 7);
+                let (ids, input, targets) = hidden(hide);
                 let asked: Vec<usize> = (0..ids.len()).filter(|&i| targets[i] != IGNORE).collect();
                 let seen = asked.iter().filter(|&&i| input[i] == ids[i]).count();
                 asked.iter().all(|&i| targets[i] == ids[i]) && seen * 5 < asked.len()
             }),
             ("asks for nothing", |hide| {
-                let ids: Vec<i64> = (0..3000).map(|i| 5 + i * 37 % 490).collect();
-                let (_, targets) = hide(&ids, 7);
+                let (_, _, targets) = hidden(hide);
                 targets.iter().all(|&target| target == IGNORE) || hides(hide)
             }),
         ],

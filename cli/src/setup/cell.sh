@@ -11,7 +11,7 @@ learnt=$PWD/target/cell-command
 # longer than rustc took to compile. They are linked into one library, once, and the cell against that.
 link_cell() {
     [ "$(uname)" = Linux ] || return 1
-    list=$PWD/target/cell-archives
+    list=$PWD/target/cell-archives deps=
     for argument; do
         shift
         case $argument in
@@ -28,6 +28,7 @@ link_cell() {
 }
 
 link_crates() {
+    previous=
     for argument; do
         shift
         case $previous$argument in

@@ -40,7 +40,8 @@ const LAUNCH: &str = r#"export PATH="$EVCXR_CONFIG_DIR/bin:$PATH" && export TMPD
 mkdir -p "$TMPDIR/.cargo" && \
 printf '[profile.dev.package.ctx]\ncodegen-units = %s\n' $$ > "$TMPDIR/.cargo/config.toml" && exec "$0" "$@""#;
 
-/// Compiles a cell without cargo; on 2 cores `1 + 1` answers in 0.24 s instead of 0.40 s.
+/// Compiles a cell without cargo (on 2 cores `1 + 1` answered in 0.24 s instead of 0.40 s) and links it against one
+/// library of all crates (in 0.21 s instead of 0.32 s on a slower day).
 pub const CELL: &str = include_str!("cell.sh");
 
 /// Writes `kernel.json`, evcxr's initial commands and the script that compiles cells.

@@ -52,11 +52,6 @@ pub struct Chosen {
     pub random_word: i64,
 }
 
-/// A list of ids, and how many there are, so that a wrong number is named as such.
-fn listed(count: &'static str, which: &'static str, ids: &[i64]) -> [Outcome; 2] {
-    [Outcome::new(count, Tensor::from(ids.len() as i64)), Outcome::new(which, Tensor::from_slice(ids))]
-}
-
 /// Checks the row of a pair; returns the function if it is right, else the reference.
 pub fn pair_row(answer: PairRow) -> PairRow {
     pair_row_exercise().check(answer)
@@ -120,8 +115,11 @@ pub fn pair_row_exercise() -> Exercise<PairRow> {
             let (a, mut b) = (words(), words());
             b.push(40);
             let (ids, segments) = row(&a, &b);
-            let ids = listed("the number of ids", "the ids", &ids);
-            ids.into_iter().chain(listed("the number of segments", "the segments", &segments)).collect()
+            let ids = Outcome::ids("the number of ids", "the ids", &ids);
+            [ids, Outcome::ids("the number of segments", "the segments", &segments)]
+                .into_iter()
+                .flatten()
+                .collect()
         },
     }
 }
@@ -246,6 +244,13 @@ fn eighty_ten_ten(word: i64, choice: &Chosen) -> i64 {
     }
 }
 
+/// Only the places whose roll is below `limit` are to be predicted.
+fn predicted_below(limit: f64, ids: &[i64], chosen: &[Chosen]) -> (Vec<i64>, Vec<i64>) {
+    let (input, mut targets) = corrupted(ids, chosen, eighty_ten_ten);
+    chosen.iter().filter(|c| c.roll >= limit).for_each(|c| targets[c.place] = IGNORE);
+    (input, targets)
+}
+
 /// Exercise 8.3.
 pub fn corrupt_exercise() -> Exercise<Corrupt> {
     Exercise {
@@ -286,19 +291,11 @@ pub fn corrupt_exercise() -> Exercise<Corrupt> {
             ),
             Mistake::new(
                 "words that stay are not predicted: they are chosen, so their target is the word",
-                |ids, chosen| {
-                    let (input, mut targets) = corrupted(ids, chosen, eighty_ten_ten);
-                    chosen.iter().filter(|c| c.roll >= 0.9).for_each(|c| targets[c.place] = IGNORE);
-                    (input, targets)
-                },
+                |ids, chosen| predicted_below(0.9, ids, chosen),
             ),
             Mistake::new(
                 "only [MASK] is predicted: all chosen places are, whatever stands there now",
-                |ids, chosen| {
-                    let (input, mut targets) = corrupted(ids, chosen, eighty_ten_ten);
-                    chosen.iter().filter(|c| c.roll >= 0.8).for_each(|c| targets[c.place] = IGNORE);
-                    (input, targets)
-                },
+                |ids, chosen| predicted_below(0.8, ids, chosen),
             ),
             Mistake::new(
                 "the target is what the model sees: it is the word that stood there before",
@@ -335,8 +332,11 @@ pub fn corrupt_exercise() -> Exercise<Corrupt> {
                 .map(|(i, roll)| Chosen { place: i + 1, roll, random_word: 60 + i as i64 })
                 .collect();
             let (input, targets) = corrupt(&ids, &chosen);
-            let input = listed("the number of ids", "what the model sees", &input);
-            input.into_iter().chain(listed("the number of targets", "the targets", &targets)).collect()
+            let input = Outcome::ids("the number of ids", "what the model sees", &input);
+            [input, Outcome::ids("the number of targets", "the targets", &targets)]
+                .into_iter()
+                .flatten()
+                .collect()
         },
     }
 }
@@ -420,20 +420,26 @@ fn distance(p: &[f64; 2], q: &[f64; 2]) -> f64 {
     (p[0] - q[0]).hypot(p[1] - q[1])
 }
 
-fn mean_of(values: impl Iterator<Item = f64>) -> f64 {
-    let values: Vec<f64> = values.collect();
+fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
 
-/// Each point's mean distances to its own group (without itself) and to the other, joined by a rule; the mean.
-fn joined_by(points: &[[f64; 2]], groups: &[usize], rule: fn(f64, f64) -> f64) -> f64 {
-    mean_of((0..points.len()).map(|i| {
-        let to = |own: bool| {
-            let others = (0..points.len()).filter(move |&j| j != i && (groups[j] == groups[i]) == own);
-            mean_of(others.map(|j| distance(&points[i], &points[j])))
+/// The mean over all points of what `rule` makes of the distances to the point's own group (without itself) and
+/// of those to the other group.
+fn mean_over(points: &[[f64; 2]], groups: &[usize], rule: impl Fn(&[f64], &[f64]) -> f64) -> f64 {
+    let of_point = |i: usize| {
+        let to = |own: bool| -> Vec<f64> {
+            let others = (0..points.len()).filter(|&j| j != i && (groups[j] == groups[i]) == own);
+            others.map(|j| distance(&points[i], &points[j])).collect()
         };
-        rule(to(true), to(false))
-    }))
+        rule(&to(true), &to(false))
+    };
+    mean(&(0..points.len()).map(of_point).collect::<Vec<_>>())
+}
+
+/// The same from the two mean distances.
+fn by_means(points: &[[f64; 2]], groups: &[usize], rule: fn(f64, f64) -> f64) -> f64 {
+    mean_over(points, groups, |own, other| rule(mean(own), mean(other)))
 }
 
 /// Exercise 8.5.
@@ -443,56 +449,39 @@ pub fn silhouette_exercise() -> Exercise<Silhouette> {
     }
     Exercise {
         number: "8.5",
-        reference: |points, groups| joined_by(points, groups, score),
+        reference: |points, groups| by_means(points, groups, score),
         mistakes: vec![
             Mistake::new(
                 "the point itself is in the mean of its own group, with distance 0: leave it out",
                 |points, groups| {
-                    mean_of((0..points.len()).map(|i| {
-                        let to = |own: bool| {
-                            let others = (0..points.len()).filter(|&j| (groups[j] == groups[i]) == own);
-                            mean_of(others.map(|j| distance(&points[i], &points[j])))
-                        };
-                        score(to(true), to(false))
-                    }))
+                    mean_over(points, groups, |own, other| score(mean(&[own, &[0.0]].concat()), mean(other)))
                 },
             ),
             Mistake::new(
                 "the sign is turned round: near one's own group and far from the other is good, b − a",
-                |points, groups| joined_by(points, groups, |own, other| -score(own, other)),
+                |points, groups| by_means(points, groups, |own, other| -score(own, other)),
             ),
             Mistake::new(
                 "it is divided by the sum of the two: by the larger of them, so that 1 is the best",
-                |points, groups| joined_by(points, groups, |own, other| (other - own) / (own + other)),
+                |points, groups| by_means(points, groups, |own, other| (other - own) / (own + other)),
             ),
             Mistake::new("it is divided by b always: where a is larger, by a", |points, groups| {
-                joined_by(points, groups, |own, other| (other - own) / other)
+                by_means(points, groups, |own, other| (other - own) / other)
             }),
             Mistake::new(
                 "it is not divided: by the larger of the two, or the unit of the plane would be in it",
-                |points, groups| joined_by(points, groups, |own, other| other - own),
+                |points, groups| by_means(points, groups, |own, other| other - own),
             ),
             Mistake::new("the distances are squared: take the root", |points, groups| {
-                mean_of((0..points.len()).map(|i| {
-                    let to = |own: bool| {
-                        let others =
-                            (0..points.len()).filter(move |&j| j != i && (groups[j] == groups[i]) == own);
-                        mean_of(others.map(|j| distance(&points[i], &points[j]).powi(2)))
-                    };
-                    score(to(true), to(false))
-                }))
+                let squared = |distances: &[f64]| mean(&distances.iter().map(|d| d * d).collect::<Vec<_>>());
+                mean_over(points, groups, |own, other| score(squared(own), squared(other)))
             }),
             Mistake::new(
                 "b is the distance to the nearest point of the other group: take the mean over all of them",
                 |points, groups| {
-                    mean_of((0..points.len()).map(|i| {
-                        let to = |own: bool| {
-                            (0..points.len())
-                                .filter(move |&j| j != i && (groups[j] == groups[i]) == own)
-                                .map(|j| distance(&points[i], &points[j]))
-                        };
-                        score(mean_of(to(true)), to(false).fold(f64::INFINITY, f64::min))
-                    }))
+                    mean_over(points, groups, |own, other| {
+                        score(mean(own), other.iter().copied().fold(f64::INFINITY, f64::min))
+                    })
                 },
             ),
         ],

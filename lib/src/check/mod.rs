@@ -88,6 +88,11 @@ impl Outcome {
         named.into_iter().map(|(what, value)| Self::new(what, value)).collect()
     }
 
+    /// How many ids there are, and which, so that a wrong number is named as such.
+    fn ids(count: &'static str, which: &'static str, ids: &[i64]) -> Vec<Self> {
+        Self::list([(count, Tensor::from(ids.len() as i64)), (which, Tensor::from_slice(ids))])
+    }
+
     /// Whether it was computed backwards: "the gradient of x", but not "a clipped gradient".
     fn is_gradient(&self) -> bool {
         self.what.starts_with("the gradient ")

@@ -24,11 +24,6 @@ pub type BitsPerByte = fn(f64, usize, &str) -> f64;
 /// A test of a tokenizer: `true` if it loses nothing.
 pub type RoundTripTest = fn(&dyn Tokenizer) -> bool;
 
-/// How many and which, so that a wrong number is named as such.
-fn listed(count: &'static str, which: &'static str, ids: &[i64]) -> Vec<Outcome> {
-    Outcome::list([(count, Tensor::from(ids.len() as i64)), (which, Tensor::from_slice(ids))])
-}
-
 /// Checks the most frequent pair; returns the function if it is right, else the reference.
 pub fn most_frequent_pair(answer: MostFrequentPair) -> MostFrequentPair {
     most_frequent_pair_exercise().check(answer)
@@ -217,7 +212,11 @@ pub fn merge_pair_exercise() -> Exercise<MergePair> {
                 true => [&[1, 1, 1, 0, 1, 1], &ids[..]].concat(),
                 false => [&ids[..], &[pair.0, pair.1, pair.1, pair.0]].concat(),
             };
-            listed("the number of ids after the merge", "the ids after the merge", &merge(&ids, pair, 256))
+            Outcome::ids(
+                "the number of ids after the merge",
+                "the ids after the merge",
+                &merge(&ids, pair, 256),
+            )
         },
     }
 }
@@ -346,7 +345,7 @@ pub fn bpe_encode_exercise() -> Exercise<BpeEncode> {
                     merges.push(pair);
                 }
             }
-            listed("the number of tokens", "the tokens", &encode(&ids, &merges))
+            Outcome::ids("the number of tokens", "the tokens", &encode(&ids, &merges))
         },
     }
 }
