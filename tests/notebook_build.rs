@@ -6,6 +6,7 @@ use course::build::{self, check, forms, markers, pictures, scrub};
 use course::notebook;
 use course::paths::Course;
 use course::runner::lessons::Form;
+use course::verify::{TestArgs, in_full};
 use nbformat::v4::{Cell, MultilineString, Notebook, Output};
 
 const LESSON: &str = r#"# Lesson
@@ -288,4 +289,20 @@ fn cargo_results_are_counted() {
     let counts = course::verify::counted(line);
     assert_eq!((counts.passed, counts.failed), (12, 3));
     assert_eq!(course::verify::counted("test a ... ok"), course::verify::Counts::default());
+}
+
+#[test]
+fn three_days_run_every_solved_notebook_in_full_once() {
+    let args = |filter: Option<&str>, full, quick| TestArgs { filter: filter.map(String::from), full, quick, timeout: 1 };
+    let by_turns = args(None, false, false);
+    for number in 0..12 {
+        let name = format!("{number:02}_lesson");
+        let days = |args: &TestArgs| (20_000..20_003).filter(|day| in_full(args, &name, *day)).count();
+        assert_eq!(days(&by_turns), 1, "{name}");
+        assert_eq!(days(&args(None, true, false)), 3, "--full");
+        assert_eq!(days(&args(Some("lesson"), false, false)), 3, "asked for by name");
+        assert_eq!(days(&args(Some("lesson"), false, true)), 0, "--quick");
+    }
+    let each_day = |day| (0..12).filter(|number| in_full(&by_turns, &format!("{number:02}_lesson"), day)).count();
+    assert_eq!([0, 1, 2].map(each_day), [4, 4, 4]);
 }

@@ -1,10 +1,13 @@
 //! Training: the optimizer against PyTorch's, the schedule, clipping, accumulation, precision, early stop.
 
 use std::cell::Cell;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use llm_course::Error;
 use llm_course::models::{CellKind, CharLm, CharLmConfig};
-use llm_course::train::{AdamW, History, Precision, TrainConfig, Trainer, clip_grad_norm};
+use llm_course::train::{AdamW, History, Precision, TrainConfig, Trainer, clip_grad_norm, two_at_a_time};
 use serde_json::Value;
 use tch::{Device, Kind, Tensor, nn, no_grad};
 
@@ -291,4 +294,22 @@ fn training_depends_on_the_seed_only() {
             .train
     };
     assert_eq!(train(1), train(100));
+}
+
+#[test]
+fn jobs_done_two_at_a_time_come_back_in_order_and_stop_at_the_first_error() {
+    let running = AtomicUsize::new(0);
+    let most = AtomicUsize::new(0);
+    let work = |job: u64| {
+        most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+        std::thread::sleep(Duration::from_millis(20 + 10 * (job % 3))); // later jobs end before earlier ones
+        running.fetch_sub(1, Ordering::SeqCst);
+        if job == 99 { Err(Error::Input("job 99".to_string())) } else { Ok((job, tch::get_num_threads())) }
+    };
+    let done = two_at_a_time((0..9).collect(), work).expect("no job fails");
+    assert_eq!(done, (0..9).map(|job| (job, 1)).collect::<Vec<_>>());
+    assert_eq!(most.load(Ordering::SeqCst), 2);
+    let error = two_at_a_time(vec![1, 99, 2], work).expect_err("a job fails");
+    assert!(error.to_string().contains("job 99"), "{error}");
+    assert_eq!(two_at_a_time(Vec::new(), work).expect("nothing to do"), []);
 }

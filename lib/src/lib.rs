@@ -84,7 +84,7 @@ pub mod prelude {
     pub use crate::plot::{self, Figure};
     pub use crate::tokenizers::{Bpe, CharTokenizer, Pretrained, Tokenizer, WordPiece, WordTokenizer};
     pub use crate::train::{
-        AdamW, Checkpoint, History, Precision, TrainConfig, Trainer, clip_grad_norm, evaluate,
+        AdamW, Checkpoint, History, Precision, TrainConfig, Trainer, clip_grad_norm, evaluate, two_at_a_time,
     };
     pub use crate::{
         CellValue, Error, Result, budget, claim, device, doctor, ndarray, quick, rand, rand_chacha, seed, tch,

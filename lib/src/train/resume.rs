@@ -103,7 +103,8 @@ impl Trainer {
                 let advice = "give this run another path, or delete the file to start anew";
                 Error::input(format!("{} does not fit this run: {error}; {advice}", path.display()))
             })?;
-            println!("{}: going on after step {} of {}", path.display(), run.step, self.config.steps);
+            let file = path.file_name().unwrap_or_default().display();
+            println!("{file}: going on after step {} of {}", run.step, self.config.steps);
             self.resumed = Some(run);
         }
         self.saving = Some(Saving { path: path.into(), every });
