@@ -293,7 +293,12 @@ fn cargo_results_are_counted() {
 
 #[test]
 fn three_days_run_every_solved_notebook_in_full_once() {
-    let args = |filter: Option<&str>, full, quick| TestArgs { filter: filter.map(String::from), full, quick, timeout: 1 };
+    let args = |filter: Option<&str>, full, quick| TestArgs {
+        filter: filter.map(String::from),
+        full,
+        quick,
+        timeout: 1,
+    };
     let by_turns = args(None, false, false);
     for number in 0..12 {
         let name = format!("{number:02}_lesson");
@@ -303,6 +308,7 @@ fn three_days_run_every_solved_notebook_in_full_once() {
         assert_eq!(days(&args(Some("lesson"), false, false)), 3, "asked for by name");
         assert_eq!(days(&args(Some("lesson"), false, true)), 0, "--quick");
     }
-    let each_day = |day| (0..12).filter(|number| in_full(&by_turns, &format!("{number:02}_lesson"), day)).count();
+    let each_day =
+        |day| (0..12).filter(|number| in_full(&by_turns, &format!("{number:02}_lesson"), day)).count();
     assert_eq!([0, 1, 2].map(each_day), [4, 4, 4]);
 }

@@ -60,6 +60,9 @@ impl Axis {
             }
         }
         ticks.retain(|tick| tick.at >= low * (1.0 - 1e-9) && tick.at <= high * (1.0 + 1e-9));
+        if ticks.iter().filter(|tick| !tick.label.is_empty()).count() < 3 && decades < 0.5 {
+            ticks = Self::linear(low, high, wanted, false).ticks; // hardly two whole numbers lie within
+        }
         Self { low, high, log: true, names: false, ticks }
     }
 
@@ -192,6 +195,7 @@ mod tests {
         assert_eq!(labels(&Axis::linear(0.0, 3.0, 8.0, true)), ["0", "1", "2", "3"]);
         assert_eq!(labels(&Axis::log(1e-4, 1.0, 0.0, 6.0)), ["10⁻⁴", "10⁻³", "10⁻²", "10⁻¹", "10⁰"]);
         assert_eq!(labels(&Axis::log(2.0, 9.0, 0.0, 3.0)), ["2", "3", "4", "5", "6", "7", "8", "9"]);
+        assert_eq!(labels(&Axis::log(1.9, 2.75, 0.0, 4.0)), ["2.0", "2.2", "2.4", "2.6"]);
     }
 
     #[test]

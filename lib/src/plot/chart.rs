@@ -179,9 +179,15 @@ impl Chart {
     }
 
     /// Where points are, so that text keeps clear of them.
+    /// What texts keep clear of: the points, and the lines every few pixels.
     fn obstacles(&self, axes: &Axes, options: &Options) -> Vec<Point> {
-        let points = self.series.iter().filter(|s| matches!(s.form, Form::Points));
-        points.flat_map(|s| s.runs(axes, options).concat()).collect()
+        let runs = |form: fn(&Form) -> bool| {
+            self.series.iter().filter(move |s| form(&s.form)).flat_map(|s| s.runs(axes, options))
+        };
+        let points = runs(|form| matches!(form, Form::Points)).flatten();
+        let lines = runs(|form| matches!(form, Form::Curve))
+            .flat_map(|run| run.windows(2).flat_map(|ends| between(ends[0], ends[1])).collect::<Vec<_>>());
+        points.chain(lines).collect()
     }
 
     pub fn notes(&self, options: &Options) -> Vec<String> {
@@ -196,4 +202,10 @@ impl Chart {
         let empty = self.series.iter().all(|s| s.y.is_empty()) && self.texts.is_empty();
         notes.chain(empty.then(|| "no data".to_owned())).collect()
     }
+}
+
+/// Places on the way from one point to another, at most 8 pixels apart.
+fn between((x, y): Point, (to_x, to_y): Point) -> impl Iterator<Item = Point> {
+    let steps = ((to_x - x).hypot(to_y - y) / 8.0).ceil().clamp(1.0, 500.0) as usize;
+    (0..=steps).map(move |i| i as f64 / steps as f64).map(move |t| (x + t * (to_x - x), y + t * (to_y - y)))
 }

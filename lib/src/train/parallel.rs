@@ -12,7 +12,8 @@ use crate::{Error, Result};
 /// # Errors
 /// The first error of a job; jobs that have not begun are left out.
 pub fn two_at_a_time<J: Send, R: Send>(jobs: Vec<J>, work: impl Fn(J) -> Result<R> + Sync) -> Result<Vec<R>> {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(2).start_handler(|_| tch::set_num_threads(1)).build();
+    let pool =
+        rayon::ThreadPoolBuilder::new().num_threads(2).start_handler(|_| tch::set_num_threads(1)).build();
     let pool = pool.map_err(|error| Error::input(format!("two threads cannot be started: {error}")))?;
     pool.install(|| jobs.into_par_iter().with_max_len(1).map(work).collect())
 }
