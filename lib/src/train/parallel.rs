@@ -15,5 +15,5 @@ pub fn two_at_a_time<J: Send, R: Send>(jobs: Vec<J>, work: impl Fn(J) -> Result<
     let pool =
         rayon::ThreadPoolBuilder::new().num_threads(2).start_handler(|_| tch::set_num_threads(1)).build();
     let pool = pool.map_err(|error| Error::input(format!("two threads cannot be started: {error}")))?;
-    pool.install(|| jobs.into_par_iter().with_max_len(1).map(work).collect())
+    pool.install(|| jobs.into_par_iter().with_max_len(1).map(&work).collect())
 }
