@@ -1,6 +1,9 @@
 //! What matrix products are computed in (Micikevicius et al. 2018, with bf16 instead of f16).
 
-use tch::Device;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use tch::{Device, Kind, Tensor};
 
 /// What matrix products are computed in. The variables, their gradients and the optimizer are f32 always.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -11,11 +14,38 @@ pub enum Precision {
     /// 8 bits of precision, the same range: linear layers, convolutions and attention round their inputs and
     /// weights to bf16. Fast where the processor multiplies bf16 matrices (AVX-512 BF16, AMX, CUDA cards).
     Bf16,
+    /// [`Precision::fastest`]: what the device at hand is faster with.
+    Auto,
 }
 
 impl Precision {
+    /// [`Precision::Bf16`] where `device` multiplies matrices at least a fifth faster with it, else
+    /// [`Precision::F32`]. Measured at the first call, which takes some milliseconds.
+    pub fn fastest(device: Device) -> Self {
+        static FASTEST: [OnceLock<Precision>; 2] = [OnceLock::new(), OnceLock::new()];
+        let measure = || {
+            let [f32, bf16] = [Self::F32, Self::Bf16].map(|precision| precision.time_of_a_layer(device));
+            if bf16 < f32.mul_f64(0.8) { Self::Bf16 } else { Self::F32 }
+        };
+        *FASTEST[usize::from(device.is_cuda())].get_or_init(measure)
+    }
+
+    /// The shortest of five times of a linear layer, forward and backward, as large as a small transformer's.
+    fn time_of_a_layer(self, device: Device) -> Duration {
+        let tensor = |size: [i64; 2]| Tensor::ones(size, (Kind::Float, device)).set_requires_grad(true);
+        let (x, w) = (tensor([512, 256]), tensor([1024, 256]));
+        let once = || {
+            let begun = Instant::now();
+            let sum = self.run(device, || x.linear(&w, None::<Tensor>)).sum(Kind::Float);
+            Tensor::run_backward(&[&sum], &[&x, &w], false, false)[1].get(0).get(0).double_value(&[]); // waits for a card
+            begun.elapsed()
+        };
+        once(); // the first time, kernels are chosen and memory is fetched
+        (0..5).map(|_| once()).min().unwrap_or_default()
+    }
+
     /// Runs `f` in this precision: under libtorch's autocast for [`Precision::Bf16`] on a CPU or CUDA
-    /// device, as it is otherwise. Backward passes belong outside.
+    /// device, as it is for [`Precision::F32`]. Backward passes belong outside.
     ///
     /// ```
     /// use llm_course::train::Precision;
@@ -26,6 +56,7 @@ impl Precision {
     /// ```
     pub fn run<T>(self, device: Device, f: impl FnOnce() -> T) -> T {
         let device_type = match (self, device) {
+            (Self::Auto, _) => return Self::fastest(device).run(device, f),
             (Self::Bf16, Device::Cpu) => 0,
             (Self::Bf16, Device::Cuda(_)) => 1,
             _ => return f(),
