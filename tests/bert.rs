@@ -325,3 +325,16 @@ fn sizes_that_do_not_fit_are_refused_with_advice() {
     let bert = Bert::new(&vs.root(), BertConfig::tiny(9)).unwrap();
     assert!(BertClassifier::new(&vs.root(), bert, 1).unwrap_err().to_string().contains("at least 2"));
 }
+
+#[test]
+fn rows_without_pairs_add_no_loss_for_pairs() {
+    let vs = VarStore::new(Device::Cpu);
+    let bert = Bert::new(&vs.root(), BertConfig::tiny(30)).expect("sizes");
+    let rows = vec![(5..25).collect::<Vec<i64>>(); 4];
+    let data = MaskedDataset::from_sequences(rows, 24, Corruption::new(30)).expect("rows");
+    let batch = data.batches(4, 1).expect("rows").next().expect("a batch");
+    let hidden = bert.forward(&batch.ids, &batch.segments, &batch.mask, false);
+    let words = bert.word_loss(&hidden, &batch.targets).double_value(&[]);
+    assert_eq!(bert.next_loss(&hidden, &batch.next).double_value(&[]), 0.0);
+    assert_eq!(bert.loss(&batch, false).double_value(&[]), words);
+}

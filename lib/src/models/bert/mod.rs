@@ -5,7 +5,7 @@ mod config;
 mod embeddings;
 mod files;
 
-use tch::{Tensor, nn};
+use tch::{Kind, Tensor, nn};
 
 pub use classifier::BertClassifier;
 pub use config::{BertConfig, BertHeads};
@@ -175,15 +175,12 @@ impl Bert {
         self.word_logits(&hidden).cross_entropy_for_logits(&targets)
     }
 
-    /// The mean loss in nats over pairs; `next` `[batch]` is 0 for sentences that follow, 1 for others.
+    /// The mean loss in nats over pairs, 0 without any; `next` `[batch]` is 0 for sentences that follow, 1 for others,
+    /// [`IGNORE`] for a row that is no pair.
     pub fn next_loss(&self, hidden: &Tensor, next: &Tensor) -> Tensor {
-        self.next_logits(&self.pooled(hidden)).cross_entropy_loss::<Tensor>(
-            next,
-            None,
-            tch::Reduction::Mean,
-            IGNORE,
-            0.0,
-        )
+        let logits = self.next_logits(&self.pooled(hidden));
+        let sum = logits.cross_entropy_loss::<Tensor>(next, None, tch::Reduction::Sum, IGNORE, 0.0);
+        sum / next.ne(IGNORE).sum(Kind::Float).clamp_min(1.0)
     }
 
     /// The most likely word for each hidden word of a batch, and the right one.
