@@ -1,0 +1,236 @@
+//! A lesson with a learner's answers in it, and the verdicts of its checks.
+
+use std::sync::LazyLock;
+
+use anyhow::{Context, Result};
+use nbformat::v4::{Cell, Notebook};
+use regex::Regex;
+
+use crate::build::{drafts, markers};
+use crate::notebook::{has_tag, is_executed, lines, outputs_as_text, source};
+use crate::paths::Course;
+use crate::runner::lessons::stem;
+use crate::runner::strict::Cause;
+use crate::runner::{Event, Failure, Job, Options, Report, run_notebook};
+
+/// What became of an exercise; `Ungraded` if its notebook could not be read or the lesson itself failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Passed,
+    Failed,
+    Open,
+    Ungraded,
+}
+
+/// A verdict and the line that the check, or else this program, said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mark {
+    pub verdict: Verdict,
+    pub message: String,
+}
+
+impl Mark {
+    pub fn new(verdict: Verdict, message: &str) -> Self {
+        Self { verdict, message: message.lines().next().unwrap_or_default().to_owned() }
+    }
+
+    /// The only verdict in what the check of an exercise has shown.
+    ///
+    /// An answer can print verdicts, too, but not keep the check from printing one: more than one is a failure.
+    fn of(shown: &str, number: &str) -> Self {
+        static VERDICT: LazyLock<Regex> =
+            LazyLock::new(|| Regex::new(r"([✅⏳❌]) exercise (\S+?): ").expect("a fixed pattern"));
+        let all: Vec<_> = VERDICT.captures_iter(shown).collect();
+        let [one] = &all[..] else {
+            let count = all.len();
+            let message = format!("its check shows {count} verdicts, not one: read this answer");
+            return Self::new(Verdict::Failed, &message);
+        };
+        let verdict = match &one[1] {
+            "✅" if &one[2] == number => Verdict::Passed,
+            "⏳" => Verdict::Open,
+            _ => Verdict::Failed,
+        };
+        Self::new(verdict, &shown[one.get_match().end()..])
+    }
+}
+
+/// A lesson as the course has it, with open exercises.
+pub struct Lesson {
+    pub name: String,
+    exercises: Vec<Exercise>,
+    notebook: Notebook,
+}
+
+/// An exercise, e.g. 7.1, and the places of its two cells.
+struct Exercise {
+    number: String,
+    cell: usize,
+    check: usize,
+}
+
+/// All lessons, made from their sources: the notebooks of the checkout may have been worked in.
+pub fn lessons(course: &Course) -> Result<Vec<Lesson>> {
+    let folder = course.notebooks();
+    let open = drafts(course, &[])?.into_iter().filter(|draft| draft.path.parent() == Some(&folder));
+    open.map(|draft| Lesson::new(stem(&draft.path), draft.notebook)).collect()
+}
+
+impl Lesson {
+    /// A lesson from its notebook, where the check of an exercise is the next cell of code.
+    fn new(name: String, mut notebook: Notebook) -> Result<Self> {
+        let mut exercises = Vec::new();
+        for (cell, exercise) in
+            notebook.cells.iter().enumerate().filter(|(_, cell)| has_tag(cell, "exercise"))
+        {
+            let number = markers::Exercise::of(&source(exercise))?.number;
+            let mut next =
+                notebook.cells.iter().enumerate().skip(cell + 1).filter(|(_, cell)| is_executed(cell));
+            let check = next.next().filter(|(_, cell)| source(cell).contains("check::"));
+            let (check, _) = check.with_context(|| format!("{name}: no check follows exercise {number}"))?;
+            exercises.push(Exercise { number, cell, check });
+        }
+        for exercise in &exercises {
+            // A `mod check` in an answer must not come before the course's.
+            let check = &mut notebook.cells[exercise.check];
+            let text = source(check).replace("check::", "::llm_course::check::");
+            replace(check, &text);
+        }
+        Ok(Self { name, exercises, notebook })
+    }
+
+    /// The numbers of its exercises.
+    pub fn numbers(&self) -> impl Iterator<Item = String> {
+        self.exercises.iter().map(|exercise| exercise.number.clone())
+    }
+
+    /// How many of its exercises a notebook holds, solved or not.
+    pub fn held_by(&self, submitted: &Notebook) -> usize {
+        self.exercises.iter().filter(|exercise| self.cells_of(exercise, submitted).next().is_some()).count()
+    }
+
+    /// The cells that have an exercise's id or, in its doc comment, its number.
+    fn cells_of<'a>(
+        &'a self,
+        exercise: &'a Exercise,
+        submitted: &'a Notebook,
+    ) -> impl DoubleEndedIterator<Item = &'a Cell> {
+        let id = self.notebook.cells[exercise.cell].id();
+        let has_number =
+            |cell: &Cell| markers::Exercise::of(&source(cell)).is_ok_and(|it| it.number == exercise.number);
+        let code = submitted.cells.iter().filter(|cell| matches!(cell, Cell::Code { .. }));
+        code.filter(move |cell| cell.id() == id || has_number(cell))
+    }
+
+    /// The last cell of an exercise that is neither empty nor as the learner got it.
+    fn answer(&self, exercise: &Exercise, submitted: &Notebook) -> Option<String> {
+        let open = source(&self.notebook.cells[exercise.cell]);
+        let mut texts = self.cells_of(exercise, submitted).map(source);
+        texts.rfind(|text| !text.trim().is_empty() && text.trim() != open.trim())
+    }
+
+    /// The lesson with answers in it, up to the last check that has no mark yet.
+    fn with(&self, answers: &[Option<String>], marks: &[Option<Mark>], lenient: bool) -> Notebook {
+        let mut notebook = self.notebook.clone();
+        if lenient {
+            notebook.cells.iter_mut().for_each(allow_stderr);
+        }
+        for (exercise, answer) in self.exercises.iter().zip(answers) {
+            if let Some(text) = answer {
+                replace(&mut notebook.cells[exercise.cell], text);
+            }
+        }
+        let last = marks.iter().rposition(Option::is_none);
+        notebook.cells.truncate(last.map_or(0, |index| self.exercises[index].check + 1));
+        notebook
+    }
+
+    /// A mark for each exercise of a submission.
+    ///
+    /// Each round ends at a red cell. Whatever is to blame for it goes back to what the learner got, so there are few
+    /// rounds more than answers that are to blame.
+    ///
+    /// # Errors
+    /// If the kernel does not start.
+    pub async fn mark(
+        &self,
+        course: &Course,
+        submitted: &Notebook,
+        name: &str,
+        options: &Options,
+        watch: &mut dyn FnMut(&Event),
+    ) -> Result<Vec<Mark>> {
+        let mut answers: Vec<_> =
+            self.exercises.iter().map(|exercise| self.answer(exercise, submitted)).collect();
+        let open = || Mark::new(Verdict::Open, "not attempted yet");
+        let mut marks: Vec<_> = answers.iter().map(|answer| answer.is_none().then(open)).collect();
+        let mut lenient = false; // which costs a hidden cell for each cell
+        while marks.contains(&None) {
+            let notebook = self.with(&answers, &marks, lenient);
+            let job = Job { name: name.to_owned(), folder: course.notebooks(), notebook };
+            let report = run_notebook(course, job, options, watch).await?;
+            self.collect(&report, &mut marks);
+            let Some(failure) = report.failure.filter(|_| marks.contains(&None)) else { break };
+            if matches!(failure.cause, Cause::Stderr(_)) && !lenient {
+                lenient = true; // a `dbg!` in an answer that a later cell calls
+                continue;
+            }
+            let message = failure.cause.to_string();
+            let blamed = self.blamed(self.place(&failure), &answers);
+            for &index in &blamed {
+                answers[index] = None;
+                marks[index].get_or_insert_with(|| Mark::new(Verdict::Failed, &message));
+            }
+            if blamed.is_empty() {
+                let message = format!("{}: the lesson itself fails: {message}", self.name);
+                let mark = Mark::new(Verdict::Ungraded, &message);
+                marks.iter_mut().filter(|slot| slot.is_none()).for_each(|slot| *slot = Some(mark.clone()));
+            }
+        }
+        Ok(marks.into_iter().flatten().collect())
+    }
+
+    /// Marks the exercises whose checks were executed to the end.
+    fn collect(&self, report: &Report, marks: &mut [Option<Mark>]) {
+        let red = report.failure.as_ref().and_then(|failure| self.place(failure));
+        for (exercise, mark) in self.exercises.iter().zip(marks) {
+            if let Some(Cell::Code { execution_count: Some(_), outputs, .. }) =
+                report.notebook.cells.get(exercise.check)
+                && red != Some(exercise.check)
+            {
+                mark.get_or_insert_with(|| Mark::of(&outputs_as_text(outputs), &exercise.number));
+            }
+        }
+    }
+
+    /// The place of the cell that failed; none if that was outside the cells.
+    fn place(&self, failure: &Failure) -> Option<usize> {
+        let (_, id) = failure.cell.as_ref()?;
+        self.notebook.cells.iter().position(|cell| cell.id().as_str() == id)
+    }
+
+    /// The answers that may have made a cell red: the one that it belongs to, else all before it.
+    fn blamed(&self, red: Option<usize>, answers: &[Option<String>]) -> Vec<usize> {
+        let Some(red) = red else { return Vec::new() };
+        let answered = || (0..answers.len()).filter(|&index| answers[index].is_some());
+        let own = |&index: &usize| [self.exercises[index].cell, self.exercises[index].check].contains(&red);
+        match answered().find(own) {
+            Some(index) => vec![index],
+            None => answered().filter(|&index| self.exercises[index].cell < red).collect(),
+        }
+    }
+}
+
+/// Gives a cell another text; it may then write to stderr, as an answer with `dbg!` does.
+fn replace(cell: &mut Cell, text: &str) {
+    allow_stderr(cell);
+    if let Cell::Code { source, .. } = cell {
+        *source = lines(text);
+    }
+}
+
+fn allow_stderr(cell: &mut Cell) {
+    if let Cell::Code { metadata, .. } = cell {
+        metadata.tags.get_or_insert_default().push("stderr-ok".to_owned());
+    }
+}
