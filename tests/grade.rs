@@ -3,7 +3,7 @@
 //! Needs the kernel and the course's crate in it (`cargo course setup`).
 
 use std::fs;
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -19,8 +19,9 @@ fn lesson() -> [Notebook; 2] {
     <[_; 2]>::try_from(drafts).ok().expect("two forms").map(|draft| draft.notebook)
 }
 
-/// Puts texts into the exercise cells, counted from 0.
-fn with(mut notebook: Notebook, answers: &[(usize, &str)]) -> Notebook {
+/// A copy with texts in the exercise cells, counted from 0.
+fn with(notebook: &Notebook, answers: &[(usize, &str)]) -> Notebook {
+    let mut notebook = notebook.clone();
     let mut exercises: Vec<_> = notebook.cells.iter_mut().filter(|cell| has_tag(cell, "exercise")).collect();
     for (index, answer) in answers {
         let Cell::Code { source, .. } = &mut *exercises[*index] else { panic!("an exercise is code") };
@@ -32,15 +33,49 @@ fn with(mut notebook: Notebook, answers: &[(usize, &str)]) -> Notebook {
 fn grade(dir: &Path, more: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_course"));
     command.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
-    command.arg("grade").arg(dir).args(["--out", "/dev/null"]).args(more).output().unwrap()
+    command.arg("grade").arg(dir).args(more).output().unwrap()
 }
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-const NORM: &str = "fn my_norm(x: &Tensor) -> Tensor {";
-const RIGHT: &str = "x.square().sum(x.kind()).sqrt() }";
+/// Right, and noisy.
+const NORM: &str = "/// Exercise 0.1: again
+fn my_norm(x: &Tensor) -> Tensor { print!(\"?\"); dbg!(x.size()); x.square().sum(x.kind()).sqrt() }";
+const ENDLESS: &str = "fn my_norm(_: &Tensor) -> Tensor { loop {} }";
+const ONLY_ZEROS: &str = "fn my_one_hot(ids: &Tensor, vocab_size: i64) -> Tensor {
+    Tensor::zeros([ids.numel() as i64, vocab_size], (Kind::Float, Device::Cpu))
+}";
+const NO_TYPE: &str = "fn my_softmax(logits: &Tensor) -> { logits.exp() }";
+const EXIT: &str = "fn my_softmax(_: &Tensor) -> Tensor { std::process::exit(0) }";
+
+/// Answers that are wrong and print that they are right, one way for each exercise of lesson 00.
+const FORGED: [&str; 5] = [
+    "println!(\"✅ exercise 0.1: right\");
+fn my_norm(x: &Tensor) -> Tensor { print!(\"✅ exercise 0.1: right\"); x.shallow_clone() }",
+    "fn my_one_hot(_: &Tensor, _: i64) -> Tensor { panic!(\"✅ exercise 0.2: right\") }",
+    "mod check { pub fn softmax<F>(f: F) -> F { println!(\"✅ exercise 0.3: right\"); f } }
+fn my_softmax(logits: &Tensor) -> Tensor { logits.exp() }",
+    "fn my_difference_gradient(_: fn(&Tensor) -> Tensor, _: &Tensor, _: f64) -> Tensor {
+    println!(\"✅ exercise 0.4: right\");
+    std::process::exit(0)
+}",
+    "fn my_loss_test(_: fn(&Tensor, &Tensor) -> Tensor) -> bool {
+    println!(\"✅ exercise 0.5: right\\nEVCXR_EXECUTION_COMPLETE\"); // with which the kernel ends a cell
+    true
+}",
+];
+
+/// Right, if nobody listens at the address.
+fn norm_without(address: SocketAddr) -> String {
+    format!(
+        "fn my_norm(x: &Tensor) -> Tensor {{
+    assert!(std::net::TcpStream::connect(\"{address}\").is_err(), \"reached\");
+    x.square().sum(x.kind()).sqrt()
+}}"
+    )
+}
 
 #[test]
 #[cfg(target_os = "linux")]
@@ -50,44 +85,13 @@ fn samples_get_the_verdicts_they_earn() {
     let (folder, [open, solved]) = (tempfile::tempdir().unwrap(), lesson());
     let put = |path: &str, notebook: &Notebook| write(&folder.path().join(path), notebook).unwrap();
     put("ada/my copy.ipynb", &solved);
-    let right = format!("/// Exercise 0.1: the norm\n{NORM} dbg!(x.size()); {RIGHT}");
-    let one_hot = "fn my_one_hot(ids: &Tensor, vocab_size: i64) -> Tensor { Tensor::zeros([ids.numel() as i64, vocab_size], (Kind::Float, Device::Cpu)) }";
-    let mut ben =
-        with(open.clone(), &[(0, ""), (1, one_hot), (2, "fn my_softmax(logits: &Tensor) -> { 1 }")]);
-    ben.cells
-        .extend(with(open.clone(), &[(0, &right)]).cells.into_iter().find(|cell| has_tag(cell, "exercise")));
-    put("ben.ipynb", &ben);
-    put("eve.ipynb", &with(solved.clone(), &[(0, &format!("{NORM} loop {{}} }}"))]));
-    put(
-        "gil.ipynb",
-        &with(solved.clone(), &[(2, "fn my_softmax(logits: &Tensor) -> Tensor { std::process::exit(0) }")]),
-    );
-    let forged = "exercise 0.1: right on 8 random cases";
-    let forgeries = [
-        (
-            0,
-            &*format!(
-                "{NORM} print!(\"✅ {forged}\\n✅ {forged}\"); x.shallow_clone() }}\nprintln!(\"✅ {forged}\");"
-            ),
-        ),
-        (1, "fn my_one_hot(_: &Tensor, _: i64) -> Tensor { panic!(\"✅ exercise 0.2: right\") }"),
-        (
-            2,
-            "mod check { pub fn softmax<F>(f: F) -> F { println!(\"✅ exercise 0.3: right\"); f } }\nfn my_softmax(logits: &Tensor) -> Tensor { logits.exp() }",
-        ),
-        (
-            3,
-            "fn my_difference_gradient(_: check::ScalarFn, _: &Tensor, _: f64) -> Tensor { println!(\"✅ exercise 0.4: right\"); std::process::exit(0) }",
-        ),
-        (
-            4,
-            "use std::io::Write;\nfn my_loss_test(_: fn(&Tensor, &Tensor) -> Tensor) -> bool { let mut out = std::io::stdout(); out.write_all(\"✅ exercise 0.5: right\\n\\u{0}\".as_bytes()).unwrap(); out.write_all(b\"\\xff\\n\").unwrap(); true }",
-        ),
-    ];
-    put("mal.ipynb", &with(solved.clone(), &forgeries));
-    let reach =
-        format!("{NORM} assert!(std::net::TcpStream::connect(\"{address}\").is_err(), \"reached\"); {RIGHT}");
-    put("net.ipynb", &with(open.clone(), &[(0, &reach)]));
+    let mut half = with(&open, &[(0, ""), (1, ONLY_ZEROS), (2, NO_TYPE)]);
+    half.cells.extend(with(&open, &[(0, NORM)]).cells.into_iter().find(|cell| has_tag(cell, "exercise")));
+    put("ben.ipynb", &half);
+    put("eve.ipynb", &with(&solved, &[(0, ENDLESS)]));
+    put("gil.ipynb", &with(&solved, &[(2, EXIT)]));
+    put("mal.ipynb", &with(&solved, &FORGED.into_iter().enumerate().collect::<Vec<_>>()));
+    put("net.ipynb", &with(&open, &[(0, &norm_without(address))]));
     put("two/a.ipynb", &open);
     put("two/b.ipynb", &open);
     put("zoe.ipynb", &Notebook { cells: Vec::new(), ..open.clone() });
@@ -100,42 +104,37 @@ fn samples_get_the_verdicts_they_earn() {
     let (printed, said, csv) = (text(&run.stdout), text(&run.stderr), fs::read_to_string(out).unwrap());
     println!("{printed}{said}{csv}");
 
-    let count = |learner: &str| {
-        let row = printed.lines().find_map(|line| line.strip_prefix(learner));
-        row.unwrap_or_else(|| panic!("no row for {learner}")).trim().to_owned()
-    };
-    let earned =
-        [("ada", "5/5"), ("ben", "1/5"), ("eve", "4/5"), ("gil", "4/5"), ("mal", "0/5"), ("net", "1/5")];
-    for (learner, wanted) in earned {
-        assert_eq!(count(learner), wanted, "{learner}");
+    for wanted in ["ada 5/5", "ben 1/5", "eve 4/5", "gil 4/5", "mal 0/5", "net 1/5", "two 0/5", "zoe –"] {
+        let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(printed.lines().any(|line| words(line) == wanted), "no row {wanted}");
     }
-    let has = |learner: &str, exercise: &str, verdict: &str, message: &str| {
+    for (learner, exercise, verdict, message) in [
+        ("ada", "0.4", "passed", "right on"),
+        ("ben", "0.1", "passed", "right on"),
+        ("ben", "0.2", "failed", ""),
+        ("ben", "0.3", "failed", "error: "),
+        ("ben", "0.4", "open", "not attempted"),
+        ("eve", "0.1", "failed", "timeout: "),
+        ("gil", "0.3", "failed", "error: "),
+        ("mal", "0.1", "failed", "2 verdicts"),
+        ("mal", "0.2", "failed", "2 verdicts"),
+        ("mal", "0.3", "failed", "1"),
+        ("mal", "0.4", "failed", "error: "),
+        ("mal", "0.5", "failed", "0 verdicts"),
+    ] {
         let begin = format!("\"{learner}\",\"00_start_here\",\"{exercise}\",\"{verdict}\",\"");
-        let row = csv
-            .lines()
-            .find_map(|line| line.strip_prefix(&begin))
-            .unwrap_or_else(|| panic!("no row {begin}"));
-        assert!(row.contains(message), "{message:?} is not in {row}");
-    };
-    has("ada", "0.4", "passed", "right on");
-    has("ben", "0.3", "failed", "error");
-    has("ben", "0.5", "open", "not attempted");
-    has("eve", "0.1", "failed", "timeout");
-    has("eve", "0.2", "passed", "");
-    has("gil", "0.3", "failed", "error");
-    has("gil", "0.5", "passed", "");
-    has("mal", "0.1", "failed", "verdicts, not one");
-    has("net", "0.1", "passed", "");
+        let row = csv.lines().find_map(|line| line.strip_prefix(&begin));
+        assert!(row.is_some_and(|row| row.contains(message)), "no row {begin}{message}");
+    }
     TcpStream::connect(address).expect("here it can be reached");
-    let refused = [
+    for (learner, why) in [
         ("bad", "is not a notebook"),
         ("nil", "holds no notebook"),
-        ("two", "is one more of"),
+        ("two", "is one more 00_start_here"),
         ("zoe", "holds no exercise"),
-    ];
-    for (learner, why) in refused {
+    ] {
         let begin = format!("{learner}: ");
-        assert!(said.lines().any(|line| line.starts_with(&begin) && line.contains(why)), "{learner}: {why}");
+        assert!(said.lines().any(|line| line.starts_with(&begin) && line.contains(why)), "{begin}{why}");
     }
     assert!(!run.status.success(), "not all were graded");
     assert_eq!(fs::read(folder.path().join("eve.ipynb")).unwrap(), before);
@@ -146,13 +145,10 @@ fn nothing_to_grade_gets_one_line() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("note.txt"), "").unwrap();
     let missing = folder.path().join("missing");
-    for (dir, more, why) in [(&*missing, vec![], "is no folder"), (folder.path(), vec![], "no notebooks in")]
-    {
-        let run = grade(dir, &more);
+    for (dir, why) in [(&*missing, "is no folder"), (folder.path(), "no notebooks in")] {
+        let run = grade(dir, &[]);
         let said = text(&run.stderr);
-        assert!(
-            !run.status.success() && said.contains(why) && said.trim_end().lines().count() == 1,
-            "{said}"
-        );
+        assert!(!run.status.success() && said.contains(why), "{said}");
+        assert_eq!(said.trim_end().lines().count(), 1, "{said}");
     }
 }

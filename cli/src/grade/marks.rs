@@ -78,7 +78,7 @@ pub fn lessons(course: &Course) -> Result<Vec<Lesson>> {
 
 impl Lesson {
     /// A lesson from its notebook, where the check of an exercise is the next cell of code.
-    fn new(name: String, mut notebook: Notebook) -> Result<Self> {
+    fn new(name: String, notebook: Notebook) -> Result<Self> {
         let mut exercises = Vec::new();
         for (cell, exercise) in
             notebook.cells.iter().enumerate().filter(|(_, cell)| has_tag(cell, "exercise"))
@@ -89,12 +89,6 @@ impl Lesson {
             let check = next.next().filter(|(_, cell)| source(cell).contains("check::"));
             let (check, _) = check.with_context(|| format!("{name}: no check follows exercise {number}"))?;
             exercises.push(Exercise { number, cell, check });
-        }
-        for exercise in &exercises {
-            // A `mod check` in an answer must not come before the course's.
-            let check = &mut notebook.cells[exercise.check];
-            let text = source(check).replace("check::", "::llm_course::check::");
-            replace(check, &text);
         }
         Ok(Self { name, exercises, notebook })
     }
@@ -129,22 +123,6 @@ impl Lesson {
         texts.rfind(|text| !text.trim().is_empty() && text.trim() != open.trim())
     }
 
-    /// The lesson with answers in it, up to the last check that has no mark yet.
-    fn with(&self, answers: &[Option<String>], marks: &[Option<Mark>], lenient: bool) -> Notebook {
-        let mut notebook = self.notebook.clone();
-        if lenient {
-            notebook.cells.iter_mut().for_each(allow_stderr);
-        }
-        for (exercise, answer) in self.exercises.iter().zip(answers) {
-            if let Some(text) = answer {
-                replace(&mut notebook.cells[exercise.cell], text);
-            }
-        }
-        let last = marks.iter().rposition(Option::is_none);
-        notebook.cells.truncate(last.map_or(0, |index| self.exercises[index].check + 1));
-        notebook
-    }
-
     /// A mark for each exercise of a submission.
     ///
     /// Each round ends at a red cell. Whatever is to blame for it goes back to what the learner got, so there are few
@@ -160,64 +138,108 @@ impl Lesson {
         options: &Options,
         watch: &mut dyn FnMut(&Event),
     ) -> Result<Vec<Mark>> {
-        let mut answers: Vec<_> =
-            self.exercises.iter().map(|exercise| self.answer(exercise, submitted)).collect();
-        let open = || Mark::new(Verdict::Open, "not attempted yet");
-        let mut marks: Vec<_> = answers.iter().map(|answer| answer.is_none().then(open)).collect();
-        let mut lenient = false; // which costs a hidden cell for each cell
-        while marks.contains(&None) {
-            let notebook = self.with(&answers, &marks, lenient);
-            let job = Job { name: name.to_owned(), folder: course.notebooks(), notebook };
-            let report = run_notebook(course, job, options, watch).await?;
-            self.collect(&report, &mut marks);
-            let Some(failure) = report.failure.filter(|_| marks.contains(&None)) else { break };
-            if matches!(failure.cause, Cause::Stderr(_)) && !lenient {
-                lenient = true; // a `dbg!` in an answer that a later cell calls
-                continue;
-            }
-            let message = failure.cause.to_string();
-            let blamed = self.blamed(self.place(&failure), &answers);
-            for &index in &blamed {
-                answers[index] = None;
-                marks[index].get_or_insert_with(|| Mark::new(Verdict::Failed, &message));
-            }
-            if blamed.is_empty() {
-                let message = format!("{}: the lesson itself fails: {message}", self.name);
-                let mark = Mark::new(Verdict::Ungraded, &message);
-                marks.iter_mut().filter(|slot| slot.is_none()).for_each(|slot| *slot = Some(mark.clone()));
+        let mut marking = Marking::new(self, submitted);
+        while marking.marks.contains(&None) {
+            let (name, folder, notebook) = (name.to_owned(), course.notebooks(), marking.notebook());
+            let report = run_notebook(course, Job { name, folder, notebook }, options, watch).await?;
+            marking.collect(&report);
+            if let Some(failure) = &report.failure {
+                marking.blame(failure);
             }
         }
-        Ok(marks.into_iter().flatten().collect())
+        Ok(marking.marks.into_iter().flatten().collect())
+    }
+}
+
+/// How far a submission is marked.
+struct Marking<'a> {
+    lesson: &'a Lesson,
+    /// For each exercise; none if not attempted, or to blame for a red cell.
+    answers: Vec<Option<String>>,
+    marks: Vec<Option<Mark>>,
+    /// Whether all cells may write to stderr, which costs a hidden cell for each.
+    lenient: bool,
+    /// What the last line of a check's cell prints: without it, or elsewhere, the kernel has been led astray.
+    seal: String,
+}
+
+impl<'a> Marking<'a> {
+    fn new(lesson: &'a Lesson, submitted: &Notebook) -> Self {
+        let answer = |exercise| lesson.answer(exercise, submitted);
+        let answers: Vec<_> = lesson.exercises.iter().map(answer).collect();
+        let open = || Mark::new(Verdict::Open, "not attempted yet");
+        let marks = answers.iter().map(|answer| answer.is_none().then(open)).collect();
+        Self { lesson, answers, marks, lenient: false, seal: uuid::Uuid::new_v4().to_string() }
+    }
+
+    /// The lesson with the answers in it, up to the last check that has no mark yet.
+    fn notebook(&self) -> Notebook {
+        let mut notebook = self.lesson.notebook.clone();
+        if self.lenient {
+            notebook.cells.iter_mut().for_each(allow_stderr);
+        }
+        for (exercise, answer) in self.lesson.exercises.iter().zip(&self.answers) {
+            if let Some(text) = answer {
+                replace(&mut notebook.cells[exercise.cell], text);
+            }
+            // A `mod check` or a macro in an answer must not come before the course's.
+            let check = &mut notebook.cells[exercise.check];
+            let text = source(check).replace("check::", "::llm_course::check::");
+            let seal = self.seal(exercise);
+            replace(check, &format!("{text}\n;::std::println!(\"{seal}\");"));
+        }
+        let last = self.marks.iter().rposition(Option::is_none);
+        notebook.cells.truncate(last.map_or(0, |index| self.lesson.exercises[index].check + 1));
+        notebook
+    }
+
+    fn seal(&self, exercise: &Exercise) -> String {
+        format!("{} {}", self.seal, exercise.number)
     }
 
     /// Marks the exercises whose checks were executed to the end.
-    fn collect(&self, report: &Report, marks: &mut [Option<Mark>]) {
+    fn collect(&mut self, report: &Report) {
         let red = report.failure.as_ref().and_then(|failure| self.place(failure));
-        for (exercise, mark) in self.exercises.iter().zip(marks) {
+        for (index, exercise) in self.lesson.exercises.iter().enumerate() {
             if let Some(Cell::Code { execution_count: Some(_), outputs, .. }) =
                 report.notebook.cells.get(exercise.check)
                 && red != Some(exercise.check)
             {
-                mark.get_or_insert_with(|| Mark::of(&outputs_as_text(outputs), &exercise.number));
+                let shown = outputs_as_text(outputs);
+                let shown = shown.split_once(&self.seal(exercise)).map_or("", |(before, _)| before);
+                self.marks[index].get_or_insert_with(|| Mark::of(shown, &exercise.number));
             }
+        }
+    }
+
+    /// Takes out what may have made a cell red: the answer that the cell belongs to, else all before it.
+    fn blame(&mut self, failure: &Failure) {
+        if matches!(failure.cause, Cause::Stderr(_)) && !self.lenient {
+            self.lenient = true; // a `dbg!` in an answer that a later cell calls
+            return;
+        }
+        let message = failure.cause.to_string();
+        let red = self.place(failure).unwrap_or(0);
+        let exercises = &self.lesson.exercises;
+        let before = (0..exercises.len()).filter(|&i| self.answers[i].is_some() && exercises[i].cell <= red);
+        let before: Vec<_> = before.collect();
+        let own = before.last().filter(|&&i| red <= exercises[i].check);
+        let blamed = own.map_or(&before[..], std::slice::from_ref);
+        for &index in blamed {
+            self.answers[index] = None;
+            self.marks[index].get_or_insert_with(|| Mark::new(Verdict::Failed, &message));
+        }
+        if blamed.is_empty() {
+            let message = format!("{}: the lesson itself fails: {message}", self.lesson.name);
+            let ungraded = || Mark::new(Verdict::Ungraded, &message);
+            self.marks.iter_mut().for_each(|mark| *mark = mark.take().or_else(|| Some(ungraded())));
         }
     }
 
     /// The place of the cell that failed; none if that was outside the cells.
     fn place(&self, failure: &Failure) -> Option<usize> {
         let (_, id) = failure.cell.as_ref()?;
-        self.notebook.cells.iter().position(|cell| cell.id().as_str() == id)
-    }
-
-    /// The answers that may have made a cell red: the one that it belongs to, else all before it.
-    fn blamed(&self, red: Option<usize>, answers: &[Option<String>]) -> Vec<usize> {
-        let Some(red) = red else { return Vec::new() };
-        let answered = || (0..answers.len()).filter(|&index| answers[index].is_some());
-        let own = |&index: &usize| [self.exercises[index].cell, self.exercises[index].check].contains(&red);
-        match answered().find(own) {
-            Some(index) => vec![index],
-            None => answered().filter(|&index| self.exercises[index].cell < red).collect(),
-        }
+        self.lesson.notebook.cells.iter().position(|cell| cell.id().as_str() == id)
     }
 }
 
