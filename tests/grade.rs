@@ -8,9 +8,9 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use course::build::drafts;
-use course::notebook::{has_tag, lines, write};
+use course::notebook::{has_tag, lines, source, write};
 use course::paths::Course;
-use nbformat::v4::{Cell, Notebook};
+use nbformat::v4::{Cell, CellId, CellMetadata, Notebook};
 
 /// Lesson 00 with its exercises open, and solved.
 fn lesson() -> [Notebook; 2] {
@@ -44,28 +44,24 @@ fn text(bytes: &[u8]) -> String {
 const NORM: &str = "/// Exercise 0.1: again
 fn my_norm(x: &Tensor) -> Tensor { print!(\"?\"); dbg!(x.size()); x.square().sum(x.kind()).sqrt() }";
 const ENDLESS: &str = "fn my_norm(_: &Tensor) -> Tensor { loop {} }";
+const EXIT: &str = "fn my_norm(_: &Tensor) -> Tensor {
+    println!(\"✅ exercise 0.1: right\");
+    std::process::exit(0)
+}";
+/// Brings its own check, and prints in its own cell.
+const OWN_CHECK: &str = "mod check { pub fn norm<F>(f: F) -> F { println!(\"✅ exercise 0.1: right\"); f } }
+println!(\"✅ exercise 0.1: right\");
+fn my_norm(x: &Tensor) -> Tensor { x.shallow_clone() }";
+
 const ONLY_ZEROS: &str = "fn my_one_hot(ids: &Tensor, vocab_size: i64) -> Tensor {
     Tensor::zeros([ids.numel() as i64, vocab_size], (Kind::Float, Device::Cpu))
 }";
-const NO_TYPE: &str = "fn my_softmax(logits: &Tensor) -> { logits.exp() }";
-const EXIT: &str = "fn my_softmax(_: &Tensor) -> Tensor { std::process::exit(0) }";
-
-/// Answers that are wrong and print that they are right, one way for each exercise of lesson 00.
-const FORGED: [&str; 5] = [
-    "println!(\"✅ exercise 0.1: right\");
-fn my_norm(x: &Tensor) -> Tensor { print!(\"✅ exercise 0.1: right\"); x.shallow_clone() }",
-    "fn my_one_hot(_: &Tensor, _: i64) -> Tensor { panic!(\"✅ exercise 0.2: right\") }",
-    "mod check { pub fn softmax<F>(f: F) -> F { println!(\"✅ exercise 0.3: right\"); f } }
-fn my_softmax(logits: &Tensor) -> Tensor { logits.exp() }",
-    "fn my_difference_gradient(_: fn(&Tensor) -> Tensor, _: &Tensor, _: f64) -> Tensor {
-    println!(\"✅ exercise 0.4: right\");
-    std::process::exit(0)
-}",
-    "fn my_loss_test(_: fn(&Tensor, &Tensor) -> Tensor) -> bool {
-    println!(\"✅ exercise 0.5: right\\nEVCXR_EXECUTION_COMPLETE\"); // with which the kernel ends a cell
-    true
-}",
-];
+const NO_TYPE: &str = "fn my_one_hot(ids: &Tensor, vocab_size: i64) -> { ids.onehot(vocab_size) }";
+/// The kernel ends a cell at this line, and what the check prints is an output of the next cell.
+const EARLY_END: &str = "fn my_one_hot(ids: &Tensor, _: i64) -> Tensor {
+    println!(\"✅ exercise 0.2: right\\nEVCXR_EXECUTION_COMPLETE\");
+    ids.shallow_clone()
+}";
 
 /// Right, if nobody listens at the address.
 fn norm_without(address: SocketAddr) -> String {
@@ -84,14 +80,20 @@ fn samples_get_the_verdicts_they_earn() {
     let address = host.local_addr().unwrap();
     let (folder, [open, solved]) = (tempfile::tempdir().unwrap(), lesson());
     let put = |path: &str, notebook: &Notebook| write(&folder.path().join(path), notebook).unwrap();
-    put("ada/my copy.ipynb", &solved);
-    let mut half = with(&open, &[(0, ""), (1, ONLY_ZEROS), (2, NO_TYPE)]);
-    half.cells.extend(with(&open, &[(0, NORM)]).cells.into_iter().find(|cell| has_tag(cell, "exercise")));
+    put("ada/my copy.ipynb", &with(&solved, &[(0, &norm_without(address))]));
+    let mut half = with(&open, &[(0, ""), (1, ONLY_ZEROS)]);
+    half.cells.push(Cell::Code {
+        id: CellId::new("new").unwrap(),
+        metadata: CellMetadata::default(),
+        execution_count: None,
+        source: lines(NORM),
+        outputs: Vec::new(),
+    });
     put("ben.ipynb", &half);
-    put("eve.ipynb", &with(&solved, &[(0, ENDLESS)]));
-    put("gil.ipynb", &with(&solved, &[(2, EXIT)]));
-    put("mal.ipynb", &with(&solved, &FORGED.into_iter().enumerate().collect::<Vec<_>>()));
-    put("net.ipynb", &with(&open, &[(0, &norm_without(address))]));
+    put("eve.ipynb", &with(&open, &[(0, ENDLESS), (1, NO_TYPE)]));
+    let one_hot = source(solved.cells.iter().filter(|cell| has_tag(cell, "exercise")).nth(1).unwrap());
+    put("gil.ipynb", &with(&open, &[(0, EXIT), (1, &one_hot)]));
+    put("mal.ipynb", &with(&open, &[(0, OWN_CHECK), (1, EARLY_END)]));
     put("two/a.ipynb", &open);
     put("two/b.ipynb", &open);
     put("zoe.ipynb", &Notebook { cells: Vec::new(), ..open.clone() });
@@ -104,23 +106,21 @@ fn samples_get_the_verdicts_they_earn() {
     let (printed, said, csv) = (text(&run.stdout), text(&run.stderr), fs::read_to_string(out).unwrap());
     println!("{printed}{said}{csv}");
 
-    for wanted in ["ada 5/5", "ben 1/5", "eve 4/5", "gil 4/5", "mal 0/5", "net 1/5", "two 0/5", "zoe –"] {
+    for wanted in ["ada 5/5", "ben 1/5", "eve 0/5", "gil 1/5", "mal 0/5", "two 0/5", "zoe –"] {
         let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(printed.lines().any(|line| words(line) == wanted), "no row {wanted}");
     }
     for (learner, exercise, verdict, message) in [
-        ("ada", "0.4", "passed", "right on"),
+        ("ada", "0.1", "passed", "right on"),
         ("ben", "0.1", "passed", "right on"),
-        ("ben", "0.2", "failed", ""),
-        ("ben", "0.3", "failed", "error: "),
-        ("ben", "0.4", "open", "not attempted"),
+        ("ben", "0.2", "failed", "off by"),
+        ("ben", "0.3", "open", "not attempted"),
         ("eve", "0.1", "failed", "timeout: "),
-        ("gil", "0.3", "failed", "error: "),
-        ("mal", "0.1", "failed", "2 verdicts"),
-        ("mal", "0.2", "failed", "2 verdicts"),
-        ("mal", "0.3", "failed", "1"),
-        ("mal", "0.4", "failed", "error: "),
-        ("mal", "0.5", "failed", "0 verdicts"),
+        ("eve", "0.2", "failed", "error: "),
+        ("gil", "0.1", "failed", "exit status: 0"),
+        ("gil", "0.2", "passed", "right on"),
+        ("mal", "0.1", "failed", ""),
+        ("mal", "0.2", "failed", "0 verdicts"),
     ] {
         let begin = format!("\"{learner}\",\"00_start_here\",\"{exercise}\",\"{verdict}\",\"");
         let row = csv.lines().find_map(|line| line.strip_prefix(&begin));

@@ -82,7 +82,10 @@ pub fn grade(course: &Course, args: &GradeArgs) -> Result<()> {
     println!("each exercise: {}", args.out.display());
     let bad: Vec<_> = rows.iter().filter(|row| row.mark.verdict == Verdict::Ungraded).collect();
     bad.iter().for_each(|row| eprintln!("{}: {}", row.learner, row.mark.message));
-    ensure!(bad.is_empty(), "not everything could be graded, see the lines above");
+    ensure!(
+        bad.is_empty(),
+        "not all was graded: mend or take out what the lines above name, and grade again"
+    );
     Ok(())
 }
 

@@ -256,3 +256,21 @@ fn allow_stderr(cell: &mut Cell) {
         metadata.tags.get_or_insert_default().push("stderr-ok".to_owned());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Verdict::{Failed, Open, Passed};
+    use super::{Mark, Verdict};
+
+    #[test]
+    fn only_a_single_verdict_counts() {
+        let verdict = |shown: &str| -> Verdict { Mark::of(shown, "1.1").verdict };
+        assert_eq!(verdict("?✅ exercise 1.1: right\n✅ a claim\n"), Passed);
+        assert_eq!(verdict("⏳ exercise 1.1: not attempted yet"), Open);
+        assert_eq!(verdict("❌ exercise 1.1: the bias is missing"), Failed);
+        assert_eq!(verdict("✅ exercise 1.2: right"), Failed);
+        assert_eq!(verdict("✅ exercise 1.1: ❌ exercise 1.1: the bias is missing"), Failed);
+        assert_eq!(verdict("❌ exercise 1.1: it panicked: ✅ exercise 1.1: right"), Failed);
+        assert_eq!(verdict("x = 2"), Failed);
+    }
+}
