@@ -23,13 +23,16 @@ use nbformat::v4::Notebook;
 use crate::notebook;
 use crate::paths::Course;
 use crate::runner::command::until_stopped;
+use crate::runner::lessons::stem;
 use crate::runner::progress::Progress;
 use crate::runner::{Event, Options};
 use crate::setup::open_and_run;
 
-mod marks;
+mod lesson;
+mod mark;
 
-use marks::{Lesson, Mark, Verdict, lessons};
+use lesson::{Lesson, lessons};
+use mark::{Mark, Verdict};
 
 /// Counts the checks that pass in each learner's notebooks.
 ///
@@ -69,10 +72,7 @@ pub fn grade(course: &Course, args: &GradeArgs) -> Result<()> {
     if !args.cut_off {
         // What the first cell compiles after a change in lib/ must not count against a submission.
         let failure = open_and_run(course)?.failure;
-        ensure!(
-            failure.is_none(),
-            "the kernel does not run the course's first cell: run `cargo course doctor`"
-        );
+        ensure!(failure.is_none(), "the kernel does not run a first cell: run `cargo course doctor`");
         if !args.network {
             cut_off()?;
         }
@@ -82,10 +82,7 @@ pub fn grade(course: &Course, args: &GradeArgs) -> Result<()> {
     println!("each exercise: {}", args.out.display());
     let bad: Vec<_> = rows.iter().filter(|row| row.mark.verdict == Verdict::Ungraded).collect();
     bad.iter().for_each(|row| eprintln!("{}: {}", row.learner, row.mark.message));
-    ensure!(
-        bad.is_empty(),
-        "not all was graded: mend or take out what the lines above name, and grade again"
-    );
+    ensure!(bad.is_empty(), "not all was graded: mend or take out what these lines name, and grade again");
     Ok(())
 }
 
@@ -100,12 +97,9 @@ fn cut_off() -> Result<()> {
     let cause = match apart(LOOPBACK).output() {
         Ok(output) if output.status.success() => {
             let mut again = apart(&format!(r#"{LOOPBACK} && exec "$0" "$@""#));
-            again
-                .arg(std::env::current_exe()?)
-                .args(std::env::args_os().skip(1))
-                .arg("--cut-off")
-                .exec()
-                .to_string()
+            let mut arguments = std::env::args_os().skip(1);
+            again.arg(std::env::current_exe()?).args(arguments.next()).arg("--cut-off").args(arguments);
+            again.exec().to_string()
         }
         Ok(output) => String::from_utf8_lossy(&output.stderr).trim().replace('\n', "; "),
         Err(error) => format!("unshare: {error}"),
@@ -127,12 +121,8 @@ fn submissions(dir: &Path) -> Result<Vec<Submission>> {
     ensure!(dir.is_dir(), "{} is no folder: name the one that holds the submissions", dir.display());
     let mut found = Vec::new();
     for path in visible(dir) {
-        let learner = path.with_extension(if path.is_dir() {
-            path.extension().unwrap_or_default()
-        } else {
-            "".as_ref()
-        });
-        let learner = learner.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let folder = || path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let learner = if path.is_dir() { folder() } else { stem(&path) };
         let mut paths = if path.is_dir() { visible(&path) } else { vec![path.clone()] };
         paths.retain(|path| path.extension().is_some_and(|ending| ending == "ipynb"));
         if path.is_dir() && paths.is_empty() {
@@ -169,7 +159,8 @@ async fn grade_all(course: &Course, args: &GradeArgs, submissions: Vec<Submissio
     let progress = &RefCell::new(Progress::new());
     let (limit, jobs) = (Duration::from_secs(args.timeout), args.jobs as usize);
     let options = &Options { quick: true, limit, jobs, text: None };
-    let graded = read.into_iter().map(async |submitted| {
+    let total = read.len();
+    let graded = read.into_iter().enumerate().map(async |(index, submitted)| {
         let (learner, lesson, notebook) = match submitted {
             Ok(submitted) => submitted,
             Err(row) => return Ok(vec![row]),
@@ -178,7 +169,7 @@ async fn grade_all(course: &Course, args: &GradeArgs, submissions: Vec<Submissio
             Event::Cell { .. } => progress.borrow_mut().show(event),
             Event::Finished(_) => {} // red cells are in the marks
         };
-        let name = format!("{learner}/{}", lesson.name);
+        let name = format!("{}/{total} {learner} {}", index + 1, lesson.name);
         let marks = lesson.mark(course, &notebook, &name, options, &mut watch).await?;
         let row = |(exercise, mark)| {
             let (learner, lesson) = (learner.clone(), lesson.name.clone());

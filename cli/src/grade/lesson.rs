@@ -1,59 +1,15 @@
-//! A lesson with a learner's answers in it, and the verdicts of its checks.
-
-use std::sync::LazyLock;
+//! A lesson with a learner's answers in it, and the marks that they get.
 
 use anyhow::{Context, Result};
 use nbformat::v4::{Cell, Notebook};
-use regex::Regex;
 
+use super::mark::{Mark, Verdict};
 use crate::build::{drafts, markers};
 use crate::notebook::{has_tag, is_executed, lines, outputs_as_text, source};
 use crate::paths::Course;
 use crate::runner::lessons::stem;
 use crate::runner::strict::Cause;
 use crate::runner::{Event, Failure, Job, Options, Report, run_notebook};
-
-/// What became of an exercise; `Ungraded` if its notebook could not be read or the lesson itself failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    Passed,
-    Failed,
-    Open,
-    Ungraded,
-}
-
-/// A verdict and the line that the check, or else this program, said.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mark {
-    pub verdict: Verdict,
-    pub message: String,
-}
-
-impl Mark {
-    pub fn new(verdict: Verdict, message: &str) -> Self {
-        Self { verdict, message: message.lines().next().unwrap_or_default().to_owned() }
-    }
-
-    /// The only verdict in what the check of an exercise has shown.
-    ///
-    /// An answer can print verdicts, too, but not keep the check from printing one: more than one is a failure.
-    fn of(shown: &str, number: &str) -> Self {
-        static VERDICT: LazyLock<Regex> =
-            LazyLock::new(|| Regex::new(r"([✅⏳❌]) exercise (\S+?): ").expect("a fixed pattern"));
-        let all: Vec<_> = VERDICT.captures_iter(shown).collect();
-        let [one] = &all[..] else {
-            let count = all.len();
-            let message = format!("its check shows {count} verdicts, not one: read this answer");
-            return Self::new(Verdict::Failed, &message);
-        };
-        let verdict = match &one[1] {
-            "✅" if &one[2] == number => Verdict::Passed,
-            "⏳" => Verdict::Open,
-            _ => Verdict::Failed,
-        };
-        Self::new(verdict, &shown[one.get_match().end()..])
-    }
-}
 
 /// A lesson as the course has it, with open exercises.
 pub struct Lesson {
@@ -254,23 +210,5 @@ fn replace(cell: &mut Cell, text: &str) {
 fn allow_stderr(cell: &mut Cell) {
     if let Cell::Code { metadata, .. } = cell {
         metadata.tags.get_or_insert_default().push("stderr-ok".to_owned());
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Verdict::{Failed, Open, Passed};
-    use super::{Mark, Verdict};
-
-    #[test]
-    fn only_a_single_verdict_counts() {
-        let verdict = |shown: &str| -> Verdict { Mark::of(shown, "1.1").verdict };
-        assert_eq!(verdict("?✅ exercise 1.1: right\n✅ a claim\n"), Passed);
-        assert_eq!(verdict("⏳ exercise 1.1: not attempted yet"), Open);
-        assert_eq!(verdict("❌ exercise 1.1: the bias is missing"), Failed);
-        assert_eq!(verdict("✅ exercise 1.2: right"), Failed);
-        assert_eq!(verdict("✅ exercise 1.1: ❌ exercise 1.1: the bias is missing"), Failed);
-        assert_eq!(verdict("❌ exercise 1.1: it panicked: ✅ exercise 1.1: right"), Failed);
-        assert_eq!(verdict("x = 2"), Failed);
     }
 }
