@@ -70,11 +70,12 @@ pub fn grade(course: &Course, args: &GradeArgs) -> Result<()> {
     let folder = folder.parent().unwrap_or(Path::new("/"));
     ensure!(folder.is_dir(), "{} is no folder: --out FILE needs one that exists", folder.display());
     if !args.cut_off {
+        let again = if args.network { None } else { Some(cut_off()?) };
         // What the first cell compiles after a change in lib/ must not count against a submission.
         let failure = open_and_run(course)?.failure;
         ensure!(failure.is_none(), "the kernel does not run a first cell: run `cargo course doctor`");
-        if !args.network {
-            cut_off()?;
+        if let Some(mut again) = again {
+            bail!("the network cannot be cut off: {}", again.exec());
         }
     }
     let rows = until_stopped(grade_all(course, args, submissions))??;
@@ -86,8 +87,8 @@ pub fn grade(course: &Course, args: &GradeArgs) -> Result<()> {
     Ok(())
 }
 
-/// Starts this command again in a network that has nothing but a loopback; returns only if that is not possible.
-fn cut_off() -> Result<()> {
+/// This command again, in a network that has nothing but a loopback.
+fn cut_off() -> Result<Command> {
     const LOOPBACK: &str = r#"PATH="$PATH:/usr/sbin:/sbin"; ip link set lo up"#;
     let apart = |script: &str| {
         let mut command = Command::new("unshare");
@@ -99,7 +100,7 @@ fn cut_off() -> Result<()> {
             let mut again = apart(&format!(r#"{LOOPBACK} && exec "$0" "$@""#));
             let mut arguments = std::env::args_os().skip(1);
             again.arg(std::env::current_exe()?).args(arguments.next()).arg("--cut-off").args(arguments);
-            again.exec().to_string()
+            return Ok(again);
         }
         Ok(output) => String::from_utf8_lossy(&output.stderr).trim().replace('\n', "; "),
         Err(error) => format!("unshare: {error}"),
