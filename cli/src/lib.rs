@@ -4,6 +4,7 @@ pub mod bench;
 pub mod build;
 pub mod data;
 pub mod doctor;
+pub mod grade;
 pub mod lab;
 pub mod notebook;
 pub mod paths;

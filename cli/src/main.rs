@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use course::paths::Course;
-use course::{bench, build, data, doctor, lab, runner, setup, verify};
+use course::{bench, build, data, doctor, grade, lab, runner, setup, verify};
 
 #[derive(Parser)]
 #[command(name = "course", bin_name = "cargo course", about)]
@@ -23,6 +23,7 @@ enum Command {
     Run(runner::command::RunArgs),
     Build(build::BuildArgs),
     Test(verify::TestArgs),
+    Grade(grade::GradeArgs),
     Bench(bench::BenchArgs),
     Data(data::DataArgs),
 }
@@ -53,6 +54,7 @@ fn execute(course: &Course, command: Option<Command>) -> anyhow::Result<ExitCode
         Command::Data(args) => data::data(course, &args)?,
         Command::Run(args) => runner::command::run(course, &args)?,
         Command::Build(args) => build::build(course, &args)?,
+        Command::Grade(args) => grade::grade(course, &args)?,
         Command::Bench(args) => bench::bench(course, &args)?,
         Command::Test(args) if verify::test(course, &args).failed > 0 => return Ok(ExitCode::FAILURE),
         Command::Test(_) => {}
