@@ -287,6 +287,15 @@ fn causal_test() {
                 (0..6).all(|seen| (seen + 1..6).all(|later| !moves(layer, later, seen)))
             }),
             ("without a mask", |layer| layer(&inputs()).size() == [1, 6, 4]),
+            ("a layer norm takes away", |layer| {
+                let moves = |changed: i64, seen: i64| {
+                    let other = inputs();
+                    let _ = other.narrow(1, changed, 1).g_add_scalar_(1.0); // a whole row
+                    let difference = layer(&other).select(1, seen) - layer(&inputs()).select(1, seen);
+                    difference.abs().max().double_value(&[]) > 1e-5
+                };
+                (0..6).all(|seen| moves(seen, seen) && (seen + 1..6).all(|later| !moves(later, seen)))
+            }),
         ],
     );
 }

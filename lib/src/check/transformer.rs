@@ -485,7 +485,7 @@ fn time_of(x: &Tensor) -> i64 {
 }
 
 /// What a learner's test has to tell apart, each with the message for a test that gets it wrong.
-fn specimens() -> [(&'static str, SequenceLayer); 7] {
+fn specimens() -> [(&'static str, SequenceLayer); 8] {
     [
         ("it rejects causal attention: no output there depends on a later input", |x| {
             attend(x, &ones(time_of(x)).tril(0))
@@ -505,6 +505,16 @@ fn specimens() -> [(&'static str, SequenceLayer); 7] {
             "it accepts a mask that is open one position too far: change one input, and look at the output just \
              before it",
             |x| attend(x, &ones(time_of(x)).tril(1)),
+        ),
+        (
+            "it accepts a pre-norm layer whose mask is open one position too far: a layer norm takes away what you \
+             add to a whole row, so change one number of it",
+            |x| {
+                x + attend(
+                    &x.layer_norm::<&Tensor>([x.size()[2]], None, None, 1e-5, false),
+                    &ones(time_of(x)).tril(1),
+                )
+            },
         ),
         (
             "it accepts weights that are masked after the softmax: the future still stands in the sum below the \
@@ -539,7 +549,7 @@ pub fn causal_test_exercise() -> Exercise<CausalTest> {
             let before = layer(&x);
             (0..time).all(|t| {
                 let changed = x.copy();
-                let _ = changed.narrow(1, t, 1).g_add_scalar_(1.0);
+                let _ = changed.narrow(1, t, 1).narrow(2, 0, 1).g_add_scalar_(1.0);
                 let moved = (layer(&changed) - &before).abs();
                 let moves = |start: i64, length: i64| {
                     moved.narrow(1, start, length).sum(Kind::Double).double_value(&[]) > 1e-5
