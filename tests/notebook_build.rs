@@ -6,7 +6,7 @@ use course::build::{self, check, forms, markers, pictures, scrub};
 use course::notebook;
 use course::paths::Course;
 use course::runner::lessons::Form;
-use course::verify::{TestArgs, in_full};
+use course::verify::{TestArgs, takes_turn};
 use nbformat::v4::{Cell, MultilineString, Notebook, Output};
 
 const LESSON: &str = r#"# Lesson
@@ -292,23 +292,32 @@ fn cargo_results_are_counted() {
 }
 
 #[test]
-fn three_days_run_every_solved_notebook_in_full_once() {
+fn four_days_run_every_solved_notebook_in_full_once() {
     let args = |filter: Option<&str>, full, quick| TestArgs {
         filter: filter.map(String::from),
         full,
         quick,
         timeout: 1,
     };
+    let runs = [(Form::Learner, true), (Form::Solved, true), (Form::Learner, false), (Form::Solved, false)];
     let by_turns = args(None, false, false);
     for number in 0..12 {
         let name = format!("{number:02}_lesson");
-        let days = |args: &TestArgs| (20_000..20_003).filter(|day| in_full(args, &name, *day)).count();
-        assert_eq!(days(&by_turns), 1, "{name}");
-        assert_eq!(days(&args(None, true, false)), 3, "--full");
-        assert_eq!(days(&args(Some("lesson"), false, false)), 3, "asked for by name");
-        assert_eq!(days(&args(Some("lesson"), false, true)), 0, "--quick");
+        // Of four days: learner's and solved with small budgets, learner's and solved in full.
+        let days = |args: &TestArgs| {
+            runs.map(|(form, quick)| {
+                (20_000..20_004).filter(|day| takes_turn(args, &name, *day, form, quick)).count()
+            })
+        };
+        assert_eq!(days(&by_turns), [2, 2, 0, 1], "{name}");
+        assert_eq!(days(&args(None, true, false)), [4, 0, 0, 4], "--full");
+        assert_eq!(days(&args(Some("lesson"), false, false)), [4, 0, 0, 4], "asked for by name");
+        assert_eq!(days(&args(Some("lesson"), false, true)), [4, 4, 0, 0], "--quick");
     }
-    let each_day =
-        |day| (0..12).filter(|number| in_full(&by_turns, &format!("{number:02}_lesson"), day)).count();
-    assert_eq!([0, 1, 2].map(each_day), [4, 4, 4]);
+    let in_full = |day| {
+        (0..12)
+            .filter(|number| takes_turn(&by_turns, &format!("{number:02}_lesson"), day, Form::Solved, false))
+            .count()
+    };
+    assert_eq!([0, 1, 2, 3].map(in_full), [3, 3, 3, 3]);
 }

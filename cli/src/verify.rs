@@ -20,16 +20,16 @@ const MOST_AT_ONCE: usize = 4;
 
 /// Runs every test and every notebook.
 ///
-/// All notebooks run with small budgets. A third of the solved ones, another one each day, runs in full instead, which
-/// enforces every claim.
+/// Each lesson takes turns, a day each, so that a run stays under an hour: one day its learner's notebook runs with small
+/// budgets, the next day the solved one, and every fourth day the solved one in full, which enforces every claim.
 #[derive(clap::Args, Clone, Debug)]
 pub struct TestArgs {
     /// Only Rust tests and notebooks whose name contains this.
     pub filter: Option<String>,
-    /// All solved notebooks in full: about an hour.
+    /// Whatever the day: all learners' notebooks with small budgets, all solved ones in full. More than an hour.
     #[arg(long)]
     pub full: bool,
-    /// All notebooks with small budgets; claims are then printed, not enforced.
+    /// Whatever the day: all notebooks with small budgets; claims are then printed, not enforced.
     #[arg(long, conflicts_with = "full")]
     pub quick: bool,
     /// Seconds that one cell may take.
@@ -138,7 +138,7 @@ fn run(course: &Course, args: &TestArgs) -> Result<Counts> {
         for (form, quick) in [(Form::Learner, true), (Form::Solved, true), (Form::Solved, false)] {
             let mut jobs = Vec::new();
             for path in notebooks(course, form, &[])?.iter().filter(|path| wanted(args, &stem(path))) {
-                if quick != (form == Form::Solved && in_full(args, &stem(path), day)) {
+                if takes_turn(args, &stem(path), day, form, quick) {
                     jobs.push(Job::new(course, path, notebook::read(path)?));
                 }
             }
@@ -157,10 +157,20 @@ fn run(course: &Course, args: &TestArgs) -> Result<Counts> {
     Ok(counts)
 }
 
-/// Whether a solved notebook runs in full on a day, counted from any day: any three days in a row have each once.
-pub fn in_full(args: &TestArgs, name: &str, day: u64) -> bool {
+/// Whether a notebook runs on a day, counted from any day, with small budgets (`quick`) or in full.
+///
+/// Any two days in a row have each notebook with small budgets, any four days each solved one in full.
+pub fn takes_turn(args: &TestArgs, name: &str, day: u64, form: Form, quick: bool) -> bool {
     let number = name.split('_').next().and_then(|number| number.parse::<u64>().ok()).unwrap_or(0);
-    args.full || !args.quick && (args.filter.is_some() || (number + day).is_multiple_of(3))
+    let turn = number + day;
+    let every_lesson = args.full || args.quick || args.filter.is_some();
+    let in_full = !args.quick && (every_lesson || turn.is_multiple_of(4));
+    match (form, quick) {
+        (Form::Learner, true) => every_lesson || turn.is_multiple_of(2),
+        (Form::Learner, false) => false,
+        (Form::Solved, true) => !in_full && (every_lesson || !turn.is_multiple_of(2)),
+        (Form::Solved, false) => in_full,
+    }
 }
 
 fn wanted(args: &TestArgs, name: &str) -> bool {
