@@ -35,6 +35,11 @@ fn bert_gives_hugging_faces_numbers() {
     assert_close("weights", &Tensor::stack(&trace.weights, 0), &get(&outputs, "weights"), 1e-5);
     let hidden = bert.forward(&ids, &segments, &mask, false);
     assert_close("fused attention", &hidden, &get(&outputs, "hidden").get(2), 1e-5);
+    for layer in 0..=2 {
+        let below = bert.forward_until(layer as usize, &ids, &segments, &mask);
+        assert_close("below", &below, &get(&outputs, "hidden").get(layer), 1e-5);
+        assert_eq!(bert.forward_from(layer as usize, &below, &mask, false), hidden, "from layer {layer} on");
+    }
     let pooled = bert.pooled(&hidden);
     assert_close("pooled", &pooled, &get(&outputs, "pooled"), 1e-5);
     assert_close("word logits", &bert.word_logits(&hidden), &get(&outputs, "logits"), 1e-5);

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use llm_course::data::{Split, TextDataset};
+use llm_course::data::{Split, TextDataset, glossary};
 use llm_course::decode::{Sampling, generate};
 use llm_course::grammar::Grammar;
 use llm_course::metrics::{accuracy, bits, perplexity};
@@ -224,4 +224,23 @@ fn windows_are_pieces_of_the_text_with_the_character_after_each() {
         let message = data.windows(Split::Train, batch, time).unwrap_err().to_string();
         assert!(message.contains(&format!("{batch} windows of {time}")), "{message}");
     }
+}
+
+#[test]
+fn the_glossary_is_plain_text() {
+    let terms = glossary().unwrap();
+    assert!(terms.len() > 200, "{} terms", terms.len());
+    for term in &terms {
+        assert!(!term.name.is_empty() && term.text.len() > 10, "{term:?}");
+        for markup in ["](", "*Lesson", "#####", "\n", "  "] {
+            assert!(!term.text.contains(markup), "{markup:?} is in {term:?}");
+        }
+    }
+    let text = |name: &str| &terms.iter().find(|term| term.name == name).unwrap().text;
+    assert_eq!(
+        text("LoRA"),
+        "Low-rank adaptation, 2021: a frozen matrix plus the product of two thin ones, and only these are trained."
+    );
+    assert!(text("parameter-efficient fine-tuning").contains("LoRA, adapters, the head only"));
+    assert!(text("PCA").ends_with("in the plane."));
 }

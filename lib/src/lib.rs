@@ -93,4 +93,4 @@ pub mod prelude {
     pub use tch::{Device, IndexOp, Kind, Tensor, no_grad};
 }
 
-pub use {ndarray, rand, rand_chacha, tch};
+pub use {ndarray, rand, rand_chacha, serde_json, tch};

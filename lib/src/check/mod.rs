@@ -9,12 +9,15 @@ mod attention;
 mod bert;
 mod compare;
 mod gpt;
+mod ladder;
 mod lstm;
+mod practice;
 mod rnn;
 mod seq2seq;
 mod start;
 mod tokens;
 mod transformer;
+mod tuning;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
@@ -25,12 +28,15 @@ pub use attention::*;
 pub use bert::*;
 pub use compare::Cases;
 pub use gpt::*;
+pub use ladder::*;
 pub use lstm::*;
+pub use practice::*;
 pub use rnn::*;
 pub use seq2seq::*;
 pub use start::*;
 pub use tokens::*;
 pub use transformer::*;
+pub use tuning::*;
 
 /// What a check found.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! Text, sentence pairs and reviews as batches of ids.
 
 mod corruption;
+mod glossary;
 mod masked;
 mod masked_batches;
 mod pairs;
@@ -16,6 +17,7 @@ use crate::runtime::folders;
 use crate::tokenizers::{CharTokenizer, Tokenizer};
 
 pub use self::corruption::{Corruption, SpecialIds};
+pub use self::glossary::{Term, glossary};
 pub use self::masked::MaskedDataset;
 pub use self::masked_batches::{MaskedBatch, MaskedBatches};
 pub(crate) use self::pairs::padded;

@@ -111,9 +111,28 @@ impl Bert {
     /// # Panics
     /// If the rows are longer than `block_size`.
     pub fn forward(&self, ids: &Tensor, segments: &Tensor, mask: &Tensor, train: bool) -> Tensor {
+        self.forward_from(0, &self.embeddings.forward(ids, segments, train), mask, train)
+    }
+
+    /// The hidden states that layer `layer` reads, `[batch, time, d_model]`, out of training: 0 reads the embeddings.
+    /// As long as nothing below is trained they need to be computed only once; [`forward_from`](Self::forward_from)
+    /// goes on with them.
+    ///
+    /// # Panics
+    /// If there are fewer than `layer` layers.
+    pub fn forward_until(&self, layer: usize, ids: &Tensor, segments: &Tensor, mask: &Tensor) -> Tensor {
         let mask = Mask::Where(key_mask(mask));
-        let embedded = self.embeddings.forward(ids, segments, train);
-        self.layers.iter().fold(embedded, |x, layer| layer.forward(&x, &mask, train))
+        let embedded = self.embeddings.forward(ids, segments, false);
+        self.layers[..layer].iter().fold(embedded, |x, layer| layer.forward(&x, &mask, false))
+    }
+
+    /// What [`forward`](Self::forward) makes of the states `hidden` `[batch, time, d_model]` that layer `layer` reads.
+    ///
+    /// # Panics
+    /// If there are fewer than `layer` layers.
+    pub fn forward_from(&self, layer: usize, hidden: &Tensor, mask: &Tensor, train: bool) -> Tensor {
+        let mask = Mask::Where(key_mask(mask));
+        self.layers[layer..].iter().fold(hidden.shallow_clone(), |x, layer| layer.forward(&x, &mask, train))
     }
 
     /// [`forward`](Self::forward) out of training, with everything on the way for a plot.
