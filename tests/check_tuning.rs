@@ -214,3 +214,14 @@ fn adam_test() {
         ],
     );
 }
+
+/// An answer that panics, here within the check's `no_grad`, must not leave the notebook without gradients.
+#[test]
+fn a_panic_leaves_gradients_recorded() {
+    check::lora_merged(|_| panic!("todo"));
+    let panicked = std::panic::catch_unwind(|| llm_course::no_grad(|| panic!("in a cell")));
+    assert!(panicked.is_err());
+    let weight = Tensor::ones([1], (Kind::Float, tch::Device::Cpu)).set_requires_grad(true);
+    assert!((&weight * 2.0).requires_grad());
+    assert!(!llm_course::no_grad(|| &weight * 2.0).requires_grad());
+}

@@ -62,7 +62,7 @@ pub mod train;
 
 pub use doctor::{Health, doctor};
 pub use error::{Error, Result};
-pub use runtime::{CellValue, budget, claim, device, quick, seed};
+pub use runtime::{CellValue, budget, claim, device, no_grad, quick, resident_mib, seed};
 
 /// What a notebook needs in scope: `use llm_course::prelude::*;`.
 pub mod prelude {
@@ -87,10 +87,11 @@ pub mod prelude {
         AdamW, Checkpoint, History, Precision, TrainConfig, Trainer, clip_grad_norm, evaluate, two_at_a_time,
     };
     pub use crate::{
-        CellValue, Error, Result, budget, claim, device, doctor, ndarray, quick, rand, rand_chacha, seed, tch,
+        CellValue, Error, Result, budget, claim, device, doctor, ndarray, no_grad, quick, rand, rand_chacha,
+        seed, tch,
     };
     pub use tch::nn::{self, Module};
-    pub use tch::{Device, IndexOp, Kind, Tensor, no_grad};
+    pub use tch::{Device, IndexOp, Kind, Tensor};
 }
 
 pub use {ndarray, rand, rand_chacha, serde_json, tch};

@@ -101,6 +101,34 @@ pub fn claim(text: &str, holds: bool) {
     }
 }
 
+/// Runs `f` without recording gradients.
+///
+/// If `f` panics, recording is switched on again. After a panic in [`tch::no_grad`] it would stay off, and in a notebook every
+/// later cell would compute without gradients.
+pub fn no_grad<T>(f: impl FnOnce() -> T) -> T {
+    let _before = tch::no_grad_guard();
+    f()
+}
+
+/// The memory that this process has allocated and not freed, in MiB; `None` elsewhere than on Linux with glibc.
+///
+/// Memory that has been freed is first handed back to the system, so the difference of two calls is what was kept between them.
+pub fn resident_mib() -> Option<f64> {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    {
+        unsafe extern "C" {
+            fn malloc_trim(keep: usize) -> std::ffi::c_int;
+        }
+        // SAFETY: glibc's malloc_trim may be called at any time by any thread; it releases pages that nobody holds.
+        unsafe { malloc_trim(0) };
+        let status = std::fs::read_to_string("/proc/self/status").ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"))?;
+        line.trim().strip_suffix(" kB")?.parse::<f64>().ok().map(|kib| kib / 1024.0)
+    }
+    #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+    None
+}
+
 /// Shows what ends a cell: its `Debug` form, and nothing for `()`, with which `for` and `if` end.
 ///
 /// The kernel calls `evcxr_display` on the value. Where it finds none, it compiles the cell a second time to print the

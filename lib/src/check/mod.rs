@@ -162,13 +162,16 @@ impl<F: Copy + 'static> Exercise<F> {
     }
 }
 
-/// Runs `f`; a panic becomes its message, and nothing is printed (nor, in strict runs, ended).
+/// Runs `f`, with gradients recorded; a panic becomes its message, and nothing is printed (nor, in strict runs, ended). Whether
+/// gradients are recorded afterwards is as before, even if the panic came from within `tch::no_grad`.
 pub(crate) fn quietly<T>(f: impl FnOnce() -> T) -> Result<T, String> {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(()); // the hook belongs to the whole process
     let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
-    let result = catch_unwind(AssertUnwindSafe(f));
+    let recording = tch::no_grad_guard();
+    let result = catch_unwind(AssertUnwindSafe(|| tch::with_grad(f)));
+    drop(recording);
     std::panic::set_hook(hook);
     result.map_err(|panic| match panic.downcast::<String>() {
         Ok(message) => *message,
