@@ -88,7 +88,7 @@ pub mod prelude {
     };
     pub use crate::{
         CellValue, Error, Result, budget, claim, device, doctor, ndarray, no_grad, quick, rand, rand_chacha,
-        seed, tch,
+        resident_mib, seed, tch,
     };
     pub use tch::nn::{self, Module};
     pub use tch::{Device, IndexOp, Kind, Tensor};
