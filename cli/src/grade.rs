@@ -159,7 +159,7 @@ async fn grade_all(course: &Course, args: &GradeArgs, submissions: Vec<Submissio
         submissions.into_iter().map(|submission| read(&lessons, submission, &mut seen)).collect();
     let progress = &RefCell::new(Progress::new());
     let (limit, jobs) = (Duration::from_secs(args.timeout), args.jobs as usize);
-    let options = &Options { quick: true, limit, jobs, text: None };
+    let options = &Options { quick: true, limit, jobs, ..Options::default() };
     let total = read.len();
     let graded = read.into_iter().enumerate().map(async |(index, submitted)| {
         let (learner, lesson, notebook) = match submitted {

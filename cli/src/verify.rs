@@ -144,7 +144,7 @@ fn run(course: &Course, args: &TestArgs) -> Result<Counts> {
             }
             // Claims about times, which full runs enforce, need the machine for themselves.
             let jobs_at_once = if quick { cores().min(MOST_AT_ONCE) } else { 1 };
-            let options = Options { quick, limit, jobs: jobs_at_once, text: None };
+            let options = Options { quick, limit, jobs: jobs_at_once, ..Options::default() };
             let reports = run_all(course, jobs, &options, None).await?;
             if !reports.is_empty() {
                 println!("{}", table(&reports));

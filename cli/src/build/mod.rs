@@ -51,7 +51,7 @@ pub fn build(course: &Course, args: &BuildArgs) -> Result<()> {
     if args.text {
         return write_texts(course, drafts);
     }
-    let options = Options { quick: false, limit: Duration::from_secs(args.timeout), ..Options::default() };
+    let options = Options { limit: Duration::from_secs(args.timeout), store: true, ..Options::default() };
     let (reports, failed) = until_stopped(build_all(course, drafts, &options))??;
     print!("{}", table(&reports));
     if !failed.is_empty() {

@@ -63,6 +63,7 @@ pub fn run(course: &Course, args: &RunArgs) -> Result<()> {
         limit: Duration::from_secs(args.timeout),
         jobs: args.jobs as usize,
         text: text(args)?,
+        ..Options::default()
     };
     let reports = until_stopped(run_all(course, jobs, &options, args.out.as_deref()))??;
     for report in reports.iter().filter(|_| args.timings) {

@@ -48,12 +48,14 @@ pub struct Options {
     pub jobs: usize,
     /// Another text than the lesson's (`LLM_COURSE_TEXT`).
     pub text: Option<String>,
+    /// Whether a lesson may replace what is stored in `notebooks/results` (`LLM_COURSE_STORE=1`).
+    pub store: bool,
 }
 
 impl Default for Options {
     /// Full budgets, ten minutes for each cell, one notebook after the other.
     fn default() -> Self {
-        Self { quick: false, limit: Duration::from_secs(600), jobs: 1, text: None }
+        Self { quick: false, limit: Duration::from_secs(600), jobs: 1, text: None, store: false }
     }
 }
 
@@ -100,6 +102,7 @@ pub async fn run_notebook(
         ("LLM_COURSE_STRICT", Some("1")),
         ("LLM_COURSE_QUICK", options.quick.then_some("1")),
         ("LLM_COURSE_TEXT", options.text.as_deref()),
+        ("LLM_COURSE_STORE", options.store.then_some("1")),
         ("LLM_COURSE_DATA", data.as_deref()),
         ("LLM_COURSE_MODELS", models.as_deref()),
     ];
