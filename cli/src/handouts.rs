@@ -107,15 +107,16 @@ fn make(course: &Course, python: &Path, handout: &Handout, output: &Path) -> Res
     compile(python, &course.root, &source(course, handout), output, &inputs)
 }
 
-/// Of Typst's version, the source, all that sources share, and the pictures that the source names.
+/// Of Typst's version, the source, all that sources share, and the pictures and results that the source names.
 fn digest(course: &Course, handout: &Handout) -> Result<String> {
     let text = fs::read_to_string(source(course, handout)).context("the source cannot be read")?;
     let is_its_own = |path: &PathBuf| match path.extension().and_then(|ending| ending.to_str()) {
         Some("typ") => HANDOUTS.iter().all(|one| one.source != stem(path) || one.source == handout.source),
         Some("png") => text.contains(&format!("\"{}.png\"", stem(path))),
+        Some("json") => text.contains(&format!("/{}.json\"", stem(path))),
         _ => false,
     };
-    let folders = [course.handouts(), course.pictures()];
+    let folders = [course.handouts(), course.pictures(), course.results()];
     let entries = folders.iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten().flatten();
     let mut files: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(is_its_own).collect();
     files.sort();

@@ -95,4 +95,9 @@ impl Course {
     pub fn pictures(&self) -> PathBuf {
         self.notebooks().join("pictures")
     }
+
+    /// What lessons measured, with the configuration that made it; figures of the handouts are made from it.
+    pub fn results(&self) -> PathBuf {
+        self.notebooks().join("results")
+    }
 }

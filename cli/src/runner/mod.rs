@@ -48,7 +48,7 @@ pub struct Options {
     pub jobs: usize,
     /// Another text than the lesson's (`LLM_COURSE_TEXT`).
     pub text: Option<String>,
-    /// Whether a lesson may replace what is stored in `notebooks/results` (`LLM_COURSE_STORE=1`).
+    /// Whether a learner's notebook may replace what is stored in `notebooks/results` (`LLM_COURSE_STORE=1`).
     pub store: bool,
 }
 
@@ -102,7 +102,7 @@ pub async fn run_notebook(
         ("LLM_COURSE_STRICT", Some("1")),
         ("LLM_COURSE_QUICK", options.quick.then_some("1")),
         ("LLM_COURSE_TEXT", options.text.as_deref()),
-        ("LLM_COURSE_STORE", options.store.then_some("1")),
+        ("LLM_COURSE_STORE", (options.store && !job.name.starts_with("solutions/")).then_some("1")),
         ("LLM_COURSE_DATA", data.as_deref()),
         ("LLM_COURSE_MODELS", models.as_deref()),
     ];
