@@ -11,4 +11,5 @@ pub mod notebook;
 pub mod paths;
 pub mod runner;
 pub mod setup;
+pub mod site;
 pub mod verify;

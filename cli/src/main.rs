@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use course::paths::Course;
-use course::{bench, build, data, doctor, grade, handouts, lab, runner, setup, verify};
+use course::{bench, build, data, doctor, grade, handouts, lab, runner, setup, site, verify};
 
 #[derive(Parser)]
 #[command(name = "course", bin_name = "cargo course", about)]
@@ -27,6 +27,7 @@ enum Command {
     Bench(bench::BenchArgs),
     Data(data::DataArgs),
     Handouts(handouts::HandoutsArgs),
+    Site(site::SiteArgs),
 }
 
 fn main() -> ExitCode {
@@ -40,7 +41,8 @@ fn main() -> ExitCode {
 }
 
 fn execute(course: &Course, command: Option<Command>) -> anyhow::Result<ExitCode> {
-    if !matches!(command, Some(Command::Doctor | Command::Data(_) | Command::Handouts(_))) {
+    if !matches!(command, Some(Command::Doctor | Command::Data(_) | Command::Handouts(_) | Command::Site(_)))
+    {
         setup::setup(course)?;
     }
     match command.unwrap_or_else(|| Command::Lab(lab::LabArgs::default())) {
@@ -54,6 +56,7 @@ fn execute(course: &Course, command: Option<Command>) -> anyhow::Result<ExitCode
         Command::Doctor => doctor::doctor(course)?,
         Command::Data(args) => data::data(course, &args)?,
         Command::Handouts(args) => handouts::handouts(course, &args)?,
+        Command::Site(args) => site::site(course, &args)?,
         Command::Run(args) => runner::command::run(course, &args)?,
         Command::Build(args) => build::build(course, &args)?,
         Command::Grade(args) => grade::grade(course, &args)?,

@@ -51,6 +51,11 @@ impl Course {
         self.home().join("peers")
     }
 
+    /// What renders the static pages.
+    pub fn site_venv(&self) -> PathBuf {
+        self.home().join("site-venv")
+    }
+
     /// The Rust kernel.
     pub fn kernel(&self) -> PathBuf {
         self.home().join("bin/evcxr_jupyter")

@@ -23,6 +23,7 @@ const JUPYTER: &str = include_str!("../requirements/jupyter.txt");
 const LIBTORCH: &str = include_str!("../requirements/libtorch.txt");
 const MINILM: &str = include_str!("../requirements/minilm.txt");
 const PEERS: &str = include_str!("../requirements/peers.txt");
+const SITE: &str = include_str!("../requirements/site.txt");
 /// What makes the handouts.
 pub const TYPST: &str = include_str!("../requirements/typst.txt");
 const EVCXR: &str = "evcxr_jupyter@0.22.0";
@@ -139,6 +140,25 @@ pub fn setup_peers(course: &Course) -> Result<()> {
             let mut python = Command::new("python3");
             run(&course.home(), "peers", python.args(["-m", "venv", "--clear"]).arg(course.peers()))?;
             pip(course, &course.peers(), "peers", PEERS)
+        }),
+    };
+    carry_out(&course.home(), || prerequisites::check(course), &[step])
+}
+
+/// Makes the environment that renders the static pages; returns at once if it is there.
+///
+/// # Errors
+/// As [`setup`].
+pub fn setup_site(course: &Course) -> Result<()> {
+    let root = course.root.display().to_string();
+    let step = Step {
+        name: "site",
+        says: "Sphinx with MyST-NB for the static pages, 200 MB (about 1 min)",
+        depends_on: [&root, SITE].concat(),
+        action: Box::new(|| {
+            let mut python = Command::new("python3");
+            run(&course.home(), "site", python.args(["-m", "venv", "--clear"]).arg(course.site_venv()))?;
+            pip(course, &course.site_venv(), "site", SITE)
         }),
     };
     carry_out(&course.home(), || prerequisites::check(course), &[step])
