@@ -3,13 +3,15 @@
 import sys
 from pathlib import Path
 
+from docutils import nodes
+
 sys.path.insert(0, str(Path(__file__).parent))  # Sphinx imports `slug` by its name
 
 project = html_title = "From RNN to GPT and BERT, in Rust notebooks"
 extensions = ["myst_nb", "sphinx-mathjax-offline"]
 html_theme = "furo"
 html_theme_options = {
-    "announcement": "To run and change the cells: <code>cargo course</code> in a checkout opens these lessons in JupyterLab.",
+    "announcement": "To run the cells in JupyterLab: <code>cargo course</code>",
     "dark_css_variables": {"color-announcement-background": "#1a1c1e"},
 }
 html_static_path = ["extra.css"]
@@ -29,3 +31,14 @@ def slug(heading):
 
 
 myst_heading_slug_func = "conf.slug"
+
+
+def setup(app):
+    app.connect("doctree-read", leave_equations)
+
+
+def leave_equations(app, doctree):
+    r"""Sphinx puts equations of several lines into an environment that has no room for their \tag."""
+    for node in doctree.findall(nodes.math_block):
+        node["no-wrap"] = node["nowrap"] = True
+        node[:] = [nodes.Text(r"\[" + node.astext() + r"\]")]
