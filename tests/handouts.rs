@@ -17,7 +17,12 @@ impl Sandbox {
         let folder = tempfile::tempdir().unwrap();
         let copy = Self { folder };
         let from = checkout();
-        for (from, to) in [(from.handouts(), "handouts"), (from.pictures(), "notebooks/pictures")] {
+        let folders = [
+            (from.handouts(), "handouts"),
+            (from.pictures(), "notebooks/pictures"),
+            (from.results(), "notebooks/results"),
+        ];
+        for (from, to) in folders {
             let to = copy.folder.path().join(to);
             fs::create_dir_all(&to).unwrap();
             for entry in fs::read_dir(from).unwrap().flatten() {
@@ -89,6 +94,15 @@ fn another_picture_is_noticed() {
     let pictures = copy.course().pictures();
     fs::copy(pictures.join("fading.png"), pictures.join("recall.png")).unwrap();
     assert_eq!(problems(&copy.course(), &python()).unwrap().len(), 2);
+}
+
+#[test]
+fn other_results_are_noticed() {
+    let copy = Sandbox::new();
+    edit(copy.course().results().join("ladder.json"), |text| {
+        text.replace("\"seconds\": 34.0", "\"seconds\": 35.0")
+    });
+    assert_eq!(problems(&copy.course(), &python()).unwrap().len(), 3);
 }
 
 #[test]
