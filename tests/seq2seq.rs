@@ -401,11 +401,8 @@ fn learns_to_reverse(score: Score, length: i64, steps: i64) -> f64 {
 #[test]
 fn attention_learns_to_reverse_six_symbols() {
     let _turn = seeded(0);
-    let begun = std::time::Instant::now();
     let exact = learns_to_reverse(Score::Additive, 6, 400); // 1.000 with each of the seeds 0, 1, 2, in 5 s
     assert!(exact >= 0.99, "{exact} of the sequences come out right");
-    let seconds = begun.elapsed().as_secs_f64();
-    assert!(seconds < 40.0, "{seconds} s");
 }
 
 #[test]
