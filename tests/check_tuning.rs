@@ -221,6 +221,11 @@ fn a_panic_leaves_gradients_recorded() {
     check::lora_merged(|_| panic!("todo"));
     let panicked = std::panic::catch_unwind(|| llm_course::no_grad(|| panic!("in a cell")));
     assert!(panicked.is_err());
+    let model = |_: &Tensor| -> Tensor { panic!("in a model that the crate calls") };
+    let panicked = std::panic::catch_unwind(|| {
+        llm_course::decode::generate(&[1], 1, llm_course::decode::Sampling::Greedy, model)
+    });
+    assert!(panicked.is_err());
     let weight = Tensor::ones([1], (Kind::Float, tch::Device::Cpu)).set_requires_grad(true);
     assert!((&weight * 2.0).requires_grad());
     assert!(!llm_course::no_grad(|| &weight * 2.0).requires_grad());

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use course::site::problems;
+use course::site::{missing_figures, problems};
 
 /// Two pages that link to each other, with a picture, a style sheet, a link to another server, and codes in links.
 const INDEX: &str = r#"<html><head><title>Course</title><link rel="stylesheet" href="_static/a.css?v=1"></head><body>
@@ -61,4 +61,21 @@ fn every_planted_fault_is_named() {
         pages(INDEX, ONE, sheet),
         ["_static/a.css: loads url('https://fonts.example/f.woff2 from elsewhere"]
     );
+}
+
+#[test]
+fn a_figure_that_a_page_lacks_is_named() {
+    let (source, made) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    for folder in [&source, &made] {
+        fs::create_dir(folder.path().join("notebooks")).expect("a folder");
+    }
+    let png = r#""image/png": "iVBOR""#;
+    fs::write(source.path().join("notebooks/01.ipynb"), [png, png].join(",")).expect("a file");
+    let shows = |count| {
+        let page = r#"<img alt="" src="p.png">"#.repeat(count);
+        fs::write(made.path().join("notebooks/01.html"), page).expect("a file");
+        missing_figures(source.path(), made.path()).expect("pages")
+    };
+    assert_eq!(shows(2), Vec::<String>::new());
+    assert_eq!(shows(1), ["notebooks/01.html: 1 of 2 figures"]);
 }

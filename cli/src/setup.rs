@@ -131,18 +131,8 @@ fn rust_src(course: &Course) -> Result<()> {
 /// # Errors
 /// As [`setup`].
 pub fn setup_peers(course: &Course) -> Result<()> {
-    let root = course.root.display().to_string();
-    let step = Step {
-        name: "peers",
-        says: "PyTorch and transformers for comparison, 5 GB (about 3 min)",
-        depends_on: [&root, PEERS].concat(),
-        action: Box::new(|| {
-            let mut python = Command::new("python3");
-            run(&course.home(), "peers", python.args(["-m", "venv", "--clear"]).arg(course.peers()))?;
-            pip(course, &course.peers(), "peers", PEERS)
-        }),
-    };
-    carry_out(&course.home(), || prerequisites::check(course), &[step])
+    let says = "PyTorch and transformers for comparison, 5 GB (about 3 min)";
+    set_up_apart(course, "peers", says, &course.peers(), PEERS)
 }
 
 /// Makes the environment that renders the static pages; returns at once if it is there.
@@ -150,18 +140,34 @@ pub fn setup_peers(course: &Course) -> Result<()> {
 /// # Errors
 /// As [`setup`].
 pub fn setup_site(course: &Course) -> Result<()> {
-    let root = course.root.display().to_string();
+    let says = "Sphinx with MyST-NB for the static pages, 300 MB (about 1 min)";
+    set_up_apart(course, "site", says, &course.site_venv(), SITE)
+}
+
+/// Carries out the one step that makes an environment which the notebooks do not need.
+fn set_up_apart(
+    course: &Course,
+    name: &'static str,
+    says: &'static str,
+    folder: &Path,
+    requirements: &str,
+) -> Result<()> {
     let step = Step {
-        name: "site",
-        says: "Sphinx with MyST-NB for the static pages, 200 MB (about 1 min)",
-        depends_on: [&root, SITE].concat(),
+        name,
+        says,
+        depends_on: [&course.root.display().to_string(), requirements].concat(),
         action: Box::new(|| {
-            let mut python = Command::new("python3");
-            run(&course.home(), "site", python.args(["-m", "venv", "--clear"]).arg(course.site_venv()))?;
-            pip(course, &course.site_venv(), "site", SITE)
+            make_venv(course, folder, name)?;
+            pip(course, folder, name, requirements)
         }),
     };
     carry_out(&course.home(), || prerequisites::check(course), &[step])
+}
+
+/// An empty environment of Python; `log` names the file that pip's words go to.
+fn make_venv(course: &Course, folder: &Path, log: &str) -> Result<()> {
+    let mut python = Command::new("python3");
+    run(&course.home(), log, python.args(["-m", "venv", "--clear"]).arg(folder))
 }
 
 fn pip(course: &Course, venv: &Path, name: &str, requirements: &str) -> Result<()> {
@@ -173,8 +179,7 @@ fn pip(course: &Course, venv: &Path, name: &str, requirements: &str) -> Result<(
 }
 
 fn install_jupyter(course: &Course) -> Result<()> {
-    let mut python = Command::new("python3");
-    run(&course.home(), "venv", python.args(["-m", "venv", "--clear"]).arg(course.venv()))?;
+    make_venv(course, &course.venv(), "venv")?;
     // An environment made anew has lost what later steps put into it.
     ["libtorch", "minilm", "typst", "kernelspec"].iter().for_each(|step| forget(&course.home(), step));
     pip(course, &course.venv(), "jupyter", JUPYTER)

@@ -1,13 +1,14 @@
 //! Training steps: batch, forward, backward, clipping and AdamW, on random ids. What has a peer of the same
-//! name in `tests/peers/` has its sizes.
+//! name in `tests/peers/` has its sizes. On a card, if there is one; `LLM_COURSE_DEVICE=cpu` decides otherwise.
 
 use divan::Bencher;
+use llm_course::device;
 use llm_course::layers::Score;
 use llm_course::models::{
     Bert, BertConfig, BertHeads, CellKind, CharLm, CharLmConfig, Gpt, GptConfig, Seq2Seq, Seq2SeqConfig,
 };
-use llm_course::train::{AdamW, clip_grad_norm};
-use tch::{Device, Kind, Tensor, nn::VarStore};
+use llm_course::train::{AdamW, Precision, clip_grad_norm};
+use tch::{Kind, Tensor, nn::VarStore};
 
 fn main() {
     divan::main();
@@ -26,7 +27,7 @@ fn lstm_step(bencher: Bencher) {
 }
 
 fn char_lm_step(bencher: Bencher, config: CharLmConfig) {
-    let vs = VarStore::new(Device::Cpu);
+    let vs = VarStore::new(device());
     let model = CharLm::new(&vs.root(), config);
     let state = model.zero_state(32);
     training_step(bencher, &vs, || {
@@ -39,10 +40,10 @@ fn char_lm_step(bencher: Bencher, config: CharLmConfig) {
 /// GRUs, additive attention, vocabularies of 400, embedding 64, hidden 128, 32 pairs of 16 words.
 #[divan::bench]
 fn seq2seq_step(bencher: Bencher) {
-    let vs = VarStore::new(Device::Cpu);
+    let vs = VarStore::new(device());
     let config = Seq2SeqConfig { kind: CellKind::Gru, ..Seq2SeqConfig::new(400, 400, Score::Additive) };
     let model = Seq2Seq::new(&vs.root(), config).expect("sizes that fit");
-    let mask = Tensor::ones([32, 16], (Kind::Bool, Device::Cpu));
+    let mask = Tensor::ones([32, 16], (Kind::Bool, device()));
     training_step(bencher, &vs, || {
         let decoded = model.forward(&random_ids(400, [32, 16]), &mask, &random_ids(400, [32, 16]));
         decoded.loss(&random_ids(400, [32, 16]))
@@ -52,26 +53,51 @@ fn seq2seq_step(bencher: Bencher) {
 /// nanoGPT's configuration for the CPU: 4 layers, 4 heads, 128 wide, 12 × 64 ids.
 #[divan::bench]
 fn gpt_step(bencher: Bencher) {
-    let vs = VarStore::new(Device::Cpu);
-    let gpt = Gpt::new(&vs.root(), GptConfig::small(65)).expect("sizes that fit");
-    training_step(bencher, &vs, || gpt.loss(&random_ids(65, [12, 64]), &random_ids(65, [12, 64]), true));
+    gpt_steps(bencher, GptConfig::small(65), 12, Precision::F32);
+}
+
+/// The same with [`Precision::Auto`].
+#[divan::bench]
+fn gpt_auto_step(bencher: Bencher) {
+    gpt_steps(bencher, GptConfig::small(65), 12, Precision::Auto);
+}
+
+/// 6 layers, 6 heads, 384 wide, 8 × 256 ids.
+#[divan::bench]
+fn gpt_large_step(bencher: Bencher) {
+    gpt_steps(bencher, large(), 8, Precision::F32);
+}
+
+/// The same with [`Precision::Auto`].
+#[divan::bench]
+fn gpt_large_auto_step(bencher: Bencher) {
+    gpt_steps(bencher, large(), 8, Precision::Auto);
+}
+
+fn large() -> GptConfig {
+    GptConfig { block_size: 256, d_model: 384, n_layers: 6, n_heads: 6, d_ff: 1536, ..GptConfig::small(65) }
+}
+
+fn gpt_steps(bencher: Bencher, sizes: GptConfig, batch: i64, precision: Precision) {
+    let vs = VarStore::new(device());
+    let gpt = Gpt::new(&vs.root(), sizes).expect("sizes that fit");
+    let ids = || random_ids(65, [batch, sizes.block_size]);
+    training_step(bencher, &vs, || precision.run(device(), || gpt.loss(&ids(), &ids(), true)));
 }
 
 /// 4 layers, 4 heads, 128 wide, vocabulary 2,000, 16 × 64 ids of which 15 % are predicted.
 #[divan::bench]
 fn bert_step(bencher: Bencher) {
-    let vs = VarStore::new(Device::Cpu);
+    let vs = VarStore::new(device());
     let sizes =
         BertConfig { n_layers: 4, n_heads: 4, dropout: 0.0, block_size: 64, ..BertConfig::tiny(2000) };
     let bert =
         Bert::new(&vs.root(), BertConfig { heads: BertHeads::WORDS, ..sizes }).expect("sizes that fit");
-    let (segments, mask) = (
-        Tensor::zeros([16, 64], (Kind::Int64, Device::Cpu)),
-        Tensor::ones([16, 64], (Kind::Bool, Device::Cpu)),
-    );
+    let (segments, mask) =
+        (Tensor::zeros([16, 64], (Kind::Int64, device())), Tensor::ones([16, 64], (Kind::Bool, device())));
     training_step(bencher, &vs, || {
         let ids = random_ids(2000, [16, 64]);
-        let chosen = Tensor::rand([16, 64], (Kind::Float, Device::Cpu)).lt(0.15);
+        let chosen = Tensor::rand([16, 64], (Kind::Float, device())).lt(0.15);
         let hidden = bert.forward(&ids.masked_fill(&chosen, 4), &segments, &mask, true);
         bert.word_loss(&hidden, &ids.masked_fill(&chosen.logical_not(), llm_course::data::IGNORE))
     });
@@ -89,5 +115,5 @@ fn training_step(bencher: Bencher, vs: &VarStore, loss: impl Fn() -> Tensor) {
 }
 
 fn random_ids(vocab_size: i64, shape: [i64; 2]) -> Tensor {
-    Tensor::randint(vocab_size, shape, (Kind::Int64, Device::Cpu))
+    Tensor::randint(vocab_size, shape, (Kind::Int64, device()))
 }

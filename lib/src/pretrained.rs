@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 
 use safetensors::tensor::{Dtype, TensorView, serialize_to_file};
 use serde::{Serialize, de::DeserializeOwned};
-use tch::{Device, Tensor, nn::VarStore, no_grad};
+use tch::{Device, Tensor, nn::VarStore};
 
 use crate::error::{Error, Result};
+use crate::no_grad;
 use crate::runtime::folders;
 
 const WEIGHTS: &str = "model.safetensors";

@@ -42,7 +42,8 @@ fn named_device(name: &str) -> Result<Device, String> {
     }
 }
 
-/// Linkers that drop unused libraries drop libtorch_cuda, and then libtorch sees no card: load it by hand.
+/// Linkers that drop unused libraries drop libtorch_cuda, and then libtorch sees no card: load it by hand. That must come
+/// before libtorch first looks for a card, which seeding does too.
 fn load_cuda() {
     #[cfg(target_os = "linux")]
     {
@@ -63,6 +64,7 @@ fn load_cuda() {
 
 /// Fixes libtorch's random numbers (initial weights, dropout, sampling) from here on.
 pub fn seed(n: i64) {
+    load_cuda();
     tch::manual_seed(n);
 }
 

@@ -102,7 +102,7 @@ pub async fn run_notebook(
         ("LLM_COURSE_STRICT", Some("1")),
         ("LLM_COURSE_QUICK", options.quick.then_some("1")),
         ("LLM_COURSE_TEXT", options.text.as_deref()),
-        ("LLM_COURSE_STORE", (options.store && !job.name.starts_with("solutions/")).then_some("1")),
+        ("LLM_COURSE_STORE", (options.store && job.folder == course.notebooks()).then_some("1")),
         ("LLM_COURSE_DATA", data.as_deref()),
         ("LLM_COURSE_MODELS", models.as_deref()),
     ];

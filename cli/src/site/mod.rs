@@ -9,6 +9,7 @@ use std::process::Command;
 use std::sync::LazyLock;
 
 use anyhow::{Context, Result, bail};
+use percent_encoding::percent_decode_str;
 use regex::Regex;
 
 use crate::paths::Course;
@@ -181,7 +182,10 @@ pub fn problems(folder: &Path) -> Result<Vec<String>> {
 }
 
 /// Notebooks whose page shows fewer pictures than the notebook holds.
-fn missing_figures(source: &Path, made: &Path) -> Result<Vec<String>> {
+///
+/// # Errors
+/// If a notebook or its page cannot be read.
+pub fn missing_figures(source: &Path, made: &Path) -> Result<Vec<String>> {
     let mut problems = Vec::new();
     for notebook in files(&source.join("notebooks"), "ipynb")? {
         let page = made.join(notebook.strip_prefix(source)?).with_extension("html");
@@ -197,20 +201,8 @@ fn missing_figures(source: &Path, made: &Path) -> Result<Vec<String>> {
 /// A link's characters: HTML and percent codes undone.
 fn unescaped(link: &str) -> String {
     let link =
-        link.replace("&amp;", "&").replace("&#x27;", "'").replace("&#39;", "'").replace("&quot;", "\"");
-    let mut bytes = Vec::new();
-    let mut rest = link.as_bytes();
-    while let Some((&first, after)) = rest.split_first() {
-        let code = after
-            .get(..2)
-            .and_then(|two| std::str::from_utf8(two).ok())
-            .and_then(|two| u8::from_str_radix(two, 16).ok());
-        match code.filter(|_| first == b'%') {
-            Some(byte) => (bytes, rest) = ([bytes, vec![byte]].concat(), &after[2..]),
-            None => (bytes, rest) = ([bytes, vec![first]].concat(), after),
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
+        link.replace("&#x27;", "'").replace("&#39;", "'").replace("&quot;", "\"").replace("&amp;", "&");
+    percent_decode_str(&link).decode_utf8_lossy().into_owned()
 }
 
 /// Where a relative path on a page leads.

@@ -1,10 +1,11 @@
 //! Exercises of fine-tuning: mean pooling, cosine similarity, which weights train, LoRA, merging it, a test of Adam.
 
-use tch::{Kind, Tensor, no_grad};
+use tch::{Kind, Tensor};
 
 use super::compare::with_gradients;
 use super::{Cases, Exercise, Mistake, Outcome};
 use crate::models::mean_pool;
+use crate::no_grad;
 
 /// hidden `[batch, time, d_model]`, mask `[batch, time]` (Bool, false on padding) → `[batch, d_model]`.
 pub type MeanPooling = fn(&Tensor, &Tensor) -> Tensor;

@@ -1,6 +1,8 @@
 //! Beam search: the most probable whole sequence, approximately.
 
-use tch::{Kind, Tensor, no_grad};
+use tch::{Kind, Tensor};
+
+use crate::no_grad;
 
 /// How to search.
 #[derive(Clone, Copy, Debug, PartialEq)]

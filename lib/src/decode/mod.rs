@@ -3,7 +3,9 @@
 mod beam;
 mod sampling;
 
-use tch::{Tensor, no_grad};
+use tch::Tensor;
+
+use crate::no_grad;
 
 pub use self::beam::{BeamSearch, Hypothesis, beam_search};
 pub use self::sampling::Sampling;

@@ -1,6 +1,8 @@
 //! Keys and values of the ids seen so far, so that a new id costs one position's work.
 
-use tch::{Device, Kind, Tensor, no_grad};
+use tch::{Device, Kind, Tensor};
+
+use crate::no_grad;
 
 /// The cache of one attention layer: buffers as long as the context, allocated once.
 #[derive(Debug)]

@@ -1,8 +1,9 @@
 //! A linear layer that can learn by a low-rank update alone (LoRA: Hu et al. 2021).
 
-use tch::{Tensor, nn, no_grad};
+use tch::{Tensor, nn};
 
 use crate::error::{Error, Result};
+use crate::no_grad;
 
 /// y = x·Wᵀ + b; with [`add_lora`](Self::add_lora) y = x·Wᵀ + b + (α/r)·x·Aᵀ·Bᵀ.
 ///

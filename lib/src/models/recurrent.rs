@@ -1,7 +1,9 @@
 //! Layers of RNN, LSTM or GRU cells on libtorch's fused kernels; their weights can be read in the layout of
 //! the cells by hand.
 
-use tch::{Kind, Tensor, nn, no_grad};
+use tch::{Kind, Tensor, nn};
+
+use crate::no_grad;
 
 use super::RecurrentState;
 
@@ -124,8 +126,8 @@ impl Recurrent {
     /// # Panics
     /// If the state is that of another kind of cell.
     pub fn forward_t(&self, x: &Tensor, state: &RecurrentState, train: bool) -> (Tensor, RecurrentState) {
-        let RecurrentConfig { kind, n_layers: n, dropout, bidirectional: both, .. } = self.config;
-        let params = &self.params;
+        let RecurrentConfig { kind, n_layers: n, bidirectional: both, .. } = self.config;
+        let (params, (dropout, train)) = (&self.params, self.mode(train));
         match (kind, &state.hidden, &state.cell) {
             (CellKind::Lstm, hidden, Some(cell)) => {
                 let state = [hidden.shallow_clone(), cell.shallow_clone()];
@@ -151,14 +153,14 @@ impl Recurrent {
     /// # Panics
     /// If a text is empty or begins with padding.
     pub fn forward_masked(&self, x: &Tensor, mask: &Tensor, train: bool) -> (Tensor, RecurrentState) {
-        let RecurrentConfig { kind, n_layers: n, dropout, bidirectional: both, .. } = self.config;
+        let RecurrentConfig { kind, n_layers: n, bidirectional: both, .. } = self.config;
+        let (params, (dropout, train)) = (&self.params, self.mode(train));
         let lengths = lengths(mask);
         let order = lengths.argsort_stable(true, 0, true); // longest first, as the kernels ask
         let back = order.argsort(0, false).to_device(x.device());
         let sorted = x.index_select(0, &order.to_device(x.device()));
         let (data, sizes) = sorted.internal_pack_padded_sequence(&lengths.index_select(0, &order), true);
         let RecurrentState { hidden, cell } = self.zero_state(x.size()[0]);
-        let params = &self.params;
         let (data, last) = match (kind, cell) {
             (CellKind::Lstm, cell) => {
                 let state: Vec<Tensor> = std::iter::once(hidden).chain(cell).collect();
@@ -173,6 +175,12 @@ impl Recurrent {
         };
         let (states, _) = Tensor::internal_pad_packed_sequence(&data, &sizes, true, 0.0, mask.size()[1]);
         (states.index_select(0, &back), last.select(&back))
+    }
+
+    /// Dropout, and whether the kernels run in training mode: cuDNN's give gradients in no other.
+    fn mode(&self, train: bool) -> (f64, bool) {
+        let dropout = if train { self.config.dropout } else { 0.0 };
+        (dropout, train || self.params[0].device().is_cuda())
     }
 
     /// cuDNN wants its weights in one piece of memory, and says so on stderr at every call if they are not.

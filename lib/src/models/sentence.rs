@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use serde_json::Value;
-use tch::{Device, Kind, Tensor, nn::VarStore, no_grad};
+use tch::{Device, Kind, Tensor, nn::VarStore};
 
 use super::Bert;
 use crate::data::padded;
 use crate::error::{Error, Result};
+use crate::no_grad;
 use crate::pretrained::read_json;
 use crate::tokenizers::Pretrained;
 

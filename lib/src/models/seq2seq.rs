@@ -1,13 +1,14 @@
 //! Encoder and decoder (Sutskever, Vinyals & Le 2014), with or without attention (Bahdanau, Cho & Bengio
 //! 2015; Luong, Pham & Manning 2015).
 
-use tch::{Kind, Tensor, nn, no_grad};
+use tch::{Kind, Tensor, nn};
 
 use super::decoded::joined;
 use super::{CellKind, Decoded, DecoderState, Recurrent, RecurrentConfig, RecurrentState, Translation};
 use crate::decode::greedy;
 use crate::error::{Error, Result};
 use crate::layers::{Attention, Memory, Score};
+use crate::no_grad;
 
 /// Sizes and options of a [`Seq2Seq`].
 #[derive(Clone, Copy, Debug)]

@@ -3,7 +3,7 @@
 mod decoder;
 mod encoder;
 
-use tch::{Kind, Tensor, nn, no_grad};
+use tch::{Kind, Tensor, nn};
 
 pub use decoder::{Decoder, TransformerState};
 pub use encoder::Encoder;
@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::layers::{
     Activation, BlockConfig, Embedding, EmbeddingConfig, NormOrder, Positions, Rotary, WeightInit,
 };
+use crate::no_grad;
 
 /// Sizes and choices of a [`Transformer`].
 #[derive(Clone, Copy, Debug)]

@@ -1,8 +1,10 @@
 //! AdamW (Loshchilov & Hutter 2019, algorithm 2).
 
-use tch::{Tensor, no_grad};
+use tch::Tensor;
 
+use super::foreach::{self, AdamWStep};
 use crate::error::{Error, Result};
+use crate::no_grad;
 
 const EPSILON: f64 = 1e-8;
 
@@ -43,33 +45,22 @@ impl AdamW {
     /// One step with the gradients that the parameters hold; clears the gradients. Parameters without a
     /// gradient, such as frozen ones, stay as they are.
     ///
-    /// θ ← θ − lr·decay·θ − lr·m̂ / (√v̂ + ε), in place: `tch` exposes neither libtorch's fused step nor its
-    /// foreach operations.
+    /// θ ← θ − lr·decay·θ − lr·m̂ / (√v̂ + ε), in place.
     pub fn step(&mut self, lr: f64) {
         self.steps += 1;
-        let (beta1, beta2) = self.betas;
-        let step_size = lr / (1.0 - beta1.powi(self.steps));
-        let scale = 1.0 / (1.0 - beta2.powi(self.steps)).sqrt();
+        let all = self.parameters.iter().map(|p| (p, p.grad())).zip(self.first.iter().zip(&self.second));
+        let (matrices, others): (Vec<_>, Vec<_>) =
+            all.filter(|((_, gradient), _)| gradient.defined()).partition(|((p, _), _)| p.dim() >= 2);
         no_grad(|| {
-            for ((p, m), v) in self.parameters.iter_mut().zip(&mut self.first).zip(&mut self.second) {
-                let mut gradient = p.grad();
-                if !gradient.defined() {
-                    continue;
-                }
-                let _ = m.lerp_(&gradient, 1.0 - beta1);
-                let _ = v.lerp_(&gradient.square(), 1.0 - beta2);
-                let _ = gradient.zero_();
-                if step_size <= 0.0 {
-                    continue;
-                }
-                if p.dim() >= 2 && self.weight_decay != 0.0 {
-                    let _ = p.g_mul_scalar_(1.0 - lr * self.weight_decay);
-                }
-                // −(√v̂ + ε) / step size, so that one more pass adds the whole update
-                let mut divisor = v.sqrt();
-                let _ = divisor.g_mul_scalar_(-scale / step_size);
-                let _ = divisor.g_add_scalar_(-EPSILON / step_size);
-                let _ = p.addcdiv_(m, &divisor);
+            let groups = [(matrices, self.weight_decay), (others, 0.0)];
+            for (group, weight_decay) in groups.into_iter().filter(|(group, _)| !group.is_empty()) {
+                let parameters: Vec<_> = group.iter().map(|((p, _), _)| *p).collect();
+                let gradients: Vec<_> = group.iter().map(|((_, gradient), _)| gradient).collect();
+                let (first, second): (Vec<_>, Vec<_>) = group.iter().map(|(_, moments)| *moments).unzip();
+                let step =
+                    AdamWStep { steps: self.steps, lr, betas: self.betas, weight_decay, epsilon: EPSILON };
+                foreach::adamw(&parameters, &gradients, &first, &second, &step);
+                foreach::zero(&gradients);
             }
         });
     }

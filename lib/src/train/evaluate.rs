@@ -1,8 +1,9 @@
 //! A loss measured on data, with its uncertainty.
 
-use tch::{Tensor, no_grad};
+use tch::Tensor;
 
 use crate::data::Batch;
+use crate::no_grad;
 use crate::runtime::quick;
 
 /// A loss measured on data.

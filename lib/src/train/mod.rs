@@ -5,6 +5,7 @@ mod checkpoint;
 mod clip;
 mod config;
 mod evaluate;
+mod foreach;
 mod history;
 mod parallel;
 mod precision;

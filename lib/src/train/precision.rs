@@ -22,6 +22,9 @@ pub enum Precision {
 impl Precision {
     /// [`Precision::Bf16`] where `device` multiplies matrices at least a fifth faster with it, else
     /// [`Precision::F32`]. Measured at the first call, which takes some milliseconds.
+    ///
+    /// A card is measured with a batch that occupies it. A network or batch so small that the card waits for the program to
+    /// start its kernels is faster in [`Precision::F32`]: bf16 has more of them.
     pub fn fastest(device: Device) -> Self {
         static FASTEST: [OnceLock<Precision>; 2] = [OnceLock::new(), OnceLock::new()];
         let measure = || {
@@ -31,10 +34,12 @@ impl Precision {
         *FASTEST[usize::from(device.is_cuda())].get_or_init(measure)
     }
 
-    /// The shortest of five times of a linear layer, forward and backward, as large as a small transformer's.
+    /// The shortest of five times of a linear layer, forward and backward, as large as a small transformer's, or large enough
+    /// to occupy a card.
     fn time_of_a_layer(self, device: Device) -> Duration {
         let tensor = |size: [i64; 2]| Tensor::ones(size, (Kind::Float, device)).set_requires_grad(true);
-        let (x, w) = (tensor([512, 256]), tensor([1024, 256]));
+        let rows = if device.is_cuda() { 16_384 } else { 512 };
+        let (x, w) = (tensor([rows, 256]), tensor([1024, 256]));
         let once = || {
             let begun = Instant::now();
             let sum = self.run(device, || x.linear(&w, None::<Tensor>)).sum(Kind::Float);

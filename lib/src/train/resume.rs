@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use tch::{Device, Kind, Tensor, no_grad};
+use tch::{Device, Kind, Tensor};
 
 use super::trainer::Saving;
 use super::{Checkpoint, History, TrainConfig, Trainer};
 use crate::error::{Error, Result};
+use crate::no_grad;
 
 /// How far a run has come. With the variables and the optimizer's moments, all that its next step depends on.
 #[derive(Debug)]

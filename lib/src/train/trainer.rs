@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use tch::{Device, Tensor, nn::VarStore, no_grad};
+use tch::{Device, Tensor, nn::VarStore};
 
 use super::resume::Run;
 use super::{AdamW, History, TrainConfig, clip_grad_norm};
 use crate::error::Result;
+use crate::no_grad;
 use crate::runtime::quick;
 
 /// Trains the variables of a [`VarStore`] with AdamW.
@@ -84,15 +85,16 @@ impl Trainer {
         run.history.name = name.into();
         let mut pending = Vec::new(); // losses not read back yet: reading makes a GPU wait
         let (start, earlier) = (Instant::now(), run.seconds);
+        let seconds = || earlier + start.elapsed().as_secs_f64();
         let validate_every = if quick() { (self.config.steps + 3) / 4 } else { self.config.validate_every };
         while !run.is_over(&self.config) {
             run.seed_step();
             pending.push(self.step(run.step, &mut loss));
             run.step += 1;
-            run.seconds = earlier + start.elapsed().as_secs_f64();
             let last = run.step == self.config.steps;
             if run.step % validate_every == 0 || last {
-                run.history.read(&mut pending)?;
+                run.history.read(&mut pending)?; // waits for a card
+                run.seconds = seconds();
                 let value = no_grad(|| self.config.precision.run(self.device(), &mut validation));
                 run.history.validate(run.step, value, run.seconds);
                 println!("{}", run.history.line(self.config.steps));
@@ -100,7 +102,8 @@ impl Trainer {
             }
             let Some(saving) = &self.saving else { continue };
             if run.step % saving.every == 0 || run.is_over(&self.config) {
-                run.history.read(&mut pending)?;
+                run.history.read(&mut pending)?; // waits for a card
+                run.seconds = seconds();
                 self.checkpoint(&run)?.save(&saving.path)?;
             }
         }

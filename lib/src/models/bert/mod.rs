@@ -204,7 +204,7 @@ impl Bert {
 
     /// The most likely word for each hidden word of a batch, and the right one.
     pub fn predict_words(&self, batch: &MaskedBatch) -> (Vec<i64>, Vec<i64>) {
-        tch::no_grad(|| {
+        crate::no_grad(|| {
             let hidden = self.forward(&batch.ids, &batch.segments, &batch.mask, false);
             let (hidden, targets) = hidden_words(&hidden, &batch.targets);
             let predicted = self.word_logits(&hidden).argmax(-1, false);

@@ -1,9 +1,10 @@
 //! One id at a time without computing the ones before it again.
 
-use tch::{Kind, Tensor, no_grad};
+use tch::{Kind, Tensor};
 
 use super::{Gpt, GptConfig};
 use crate::layers::KvCache;
+use crate::no_grad;
 
 /// Keys and values of the ids that a [`Gpt`] has read, in buffers of `block_size` positions, allocated once.
 ///

@@ -1,9 +1,10 @@
 //! Continuing prompts, several at once.
 
-use tch::{Kind, Tensor, no_grad};
+use tch::{Kind, Tensor};
 
 use super::Gpt;
 use crate::decode::Sampling;
+use crate::no_grad;
 
 impl Gpt {
     /// Continues `prompt` by `count` ids. Past `block_size` the window slides as [`GptCache`](super::GptCache)
