@@ -4,10 +4,11 @@ use std::fs;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 use crate::paths::Course;
 use crate::runner::lessons::{in_folder, stem};
+use crate::setup;
 
 /// Opens the course in JupyterLab.
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -18,6 +19,10 @@ pub struct LabArgs {
     /// The port to listen on, if it is free.
     #[arg(long)]
     port: Option<u16>,
+    /// Instead works through lesson 01 in headless Chromium, with small budgets: runs all cells, answers an exercise wrongly, then
+    /// rightly, restarts the kernel and runs all again (needs chromium and chromedriver).
+    #[arg(long, conflicts_with_all = ["no_browser", "port"])]
+    check: bool,
 }
 
 /// JupyterLab asks nobody whether there is news, and does not look for updates.
@@ -29,6 +34,9 @@ const SETTINGS: &str = r#"{"@jupyterlab/apputils-extension:notification":
 /// # Errors
 /// If JupyterLab does not start.
 pub fn lab(course: &Course, args: &LabArgs) -> Result<()> {
+    if args.check {
+        return check(course);
+    }
     let mut jupyter = Command::new(course.venv_bin("jupyter"));
     jupyter.current_dir(&course.root).args(["lab", "--ip=127.0.0.1"]);
     let settings = course.venv().join("share/jupyter/lab/settings");
@@ -46,4 +54,23 @@ pub fn lab(course: &Course, args: &LabArgs) -> Result<()> {
         jupyter.arg("--allow-root");
     }
     bail!("JupyterLab does not start: {}; run `cargo course setup`", jupyter.exec())
+}
+
+/// Works through a copy of lesson 01 in a browser; screenshots are kept in .course/lab-shots.
+fn check(course: &Course) -> Result<()> {
+    setup::setup_site(course)?; // its Python drives browsers
+    let name = "01_char_rnn.ipynb";
+    let folder = course.home().join("lab-check"); // a copy: JupyterLab saves what it runs
+    fs::create_dir_all(&folder).context(".course cannot be written")?;
+    let copy = folder.join(name);
+    let text =
+        fs::read_to_string(course.notebooks().join(name)).with_context(|| format!("no notebooks/{name}"))?;
+    fs::write(&copy, text.replace("path = \\\"../lib\\\"", "path = \\\"../../lib\\\""))?;
+    let mut python = Command::new(course.site_venv().join("bin/python"));
+    python.args(["-c", include_str!("check.py")]).arg(course.venv_bin("jupyter")).arg(&copy);
+    python.arg(course.notebooks().join("solutions").join(name)).arg(course.home().join("lab-shots"));
+    if !python.status().context("Python does not start")?.success() {
+        bail!("the lesson does not pass in the browser");
+    }
+    Ok(())
 }
