@@ -34,13 +34,13 @@ const SETTINGS: &str = r#"{"@jupyterlab/apputils-extension:notification":
 /// # Errors
 /// If JupyterLab does not start.
 pub fn lab(course: &Course, args: &LabArgs) -> Result<()> {
+    let settings = course.venv().join("share/jupyter/lab/settings");
+    fs::create_dir_all(&settings).and_then(|()| fs::write(settings.join("overrides.json"), SETTINGS))?;
     if args.check {
         return check(course);
     }
     let mut jupyter = Command::new(course.venv_bin("jupyter"));
     jupyter.current_dir(&course.root).args(["lab", "--ip=127.0.0.1"]);
-    let settings = course.venv().join("share/jupyter/lab/settings");
-    fs::create_dir_all(&settings).and_then(|()| fs::write(settings.join("overrides.json"), SETTINGS))?;
     if args.no_browser {
         jupyter.arg("--no-browser");
     }
