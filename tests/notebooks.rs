@@ -126,7 +126,7 @@ impl Run {
     #[track_caller]
     fn is_red(&self, cell: usize, cause: &str) {
         assert!(!self.good, "must be red\n{}", self.text);
-        assert!(self.took < Duration::from_secs(LIMIT + 20), "took {:?}\n{}", self.took, self.text);
+        assert!(self.took < Duration::from_secs(LIMIT + 10), "took {:?}\n{}", self.took, self.text);
         let title = format!("cell {cell} (id-{cell}): ");
         let line = self.text.lines().find(|line| line.starts_with(&title));
         let line = line.unwrap_or_else(|| panic!("no line {title:?}\n{}", self.text));
