@@ -1,4 +1,4 @@
-"""Works through a lesson in JupyterLab in headless Chromium: python check.py JUPYTER NOTEBOOK SOLVED SHOTS.
+"""Works through a lesson in JupyterLab in headless Chromium: arguments JUPYTER NOTEBOOK SOLVED SHOTS.
 
 NOTEBOOK is run as a whole; its first exercise is answered wrongly, then rightly; the kernel restarts and all runs again. What
 it shows is kept in SHOTS.
@@ -7,7 +7,6 @@ it shows is kept in SHOTS.
 import json
 import os
 import secrets
-import shutil
 import socket
 import subprocess
 import sys
@@ -15,12 +14,6 @@ import time
 from pathlib import Path
 
 jupyter, notebook, solved, shots = (Path(argument) for argument in sys.argv[1:5])
-browser, driver_path = shutil.which("chromium") or shutil.which("google-chrome"), shutil.which("chromedriver")
-if not browser or not driver_path:
-    sys.exit("headless Chromium is missing: install chromium and its driver (Debian: apt install chromium chromium-driver)")
-
-from selenium import webdriver
-
 LIMIT = 900  # seconds that a whole run may take
 
 WIDGETS = "const panel = window.jupyterapp.shell.currentWidget; const cells = panel.content.widgets;"
@@ -56,14 +49,6 @@ def start_lab(port, token):
         flags.append("--allow-root")
     quick = {**os.environ, "LLM_COURSE_QUICK": "1"}
     return subprocess.Popen([jupyter, "lab", *flags], env=quick, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-
-def start_browser():
-    options = webdriver.ChromeOptions()
-    options.binary_location = browser
-    for flag in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1400,1000"):
-        options.add_argument(flag)
-    return webdriver.Chrome(options=options, service=webdriver.ChromeService(driver_path))
 
 
 def wait(what, ready, limit=120):
@@ -138,7 +123,7 @@ exercise = next(i for i, cell in enumerate(cells) if "exercise" in cell["metadat
 identity = cells[exercise]["id"]
 right = next("".join(cell["source"]) for cell in json.loads(solved.read_text())["cells"] if cell["id"] == identity)
 port, token = free_port(), secrets.token_hex(16)
-lab, driver = start_lab(port, token), start_browser()
+lab, driver = start_lab(port, token), start_browser("--window-size=1400,1000")
 try:
     address = f"http://127.0.0.1:{port}/lab/tree/{notebook.name}?token={token}"
     wait("JupyterLab", lambda: driver.get(address) or driver.execute_script("return !!window.jupyterapp"))

@@ -67,7 +67,10 @@ fn check(course: &Course) -> Result<()> {
         fs::read_to_string(course.notebooks().join(name)).with_context(|| format!("no notebooks/{name}"))?;
     fs::write(&copy, text.replace("path = \\\"../lib\\\"", "path = \\\"../../lib\\\""))?;
     let mut python = Command::new(course.site_venv().join("bin/python"));
-    python.args(["-c", include_str!("check.py")]).arg(course.venv_bin("jupyter")).arg(&copy);
+    python
+        .args(["-c", concat!(include_str!("../chromium.py"), include_str!("check.py"))])
+        .arg(course.venv_bin("jupyter"))
+        .arg(&copy);
     python.arg(course.notebooks().join("solutions").join(name)).arg(course.home().join("lab-shots"));
     if !python.status().context("Python does not start")?.success() {
         bail!("the lesson does not pass in the browser");

@@ -1,20 +1,14 @@
-"""Opens every page in headless Chromium, wide and narrow, light and dark: python browser.py PAGES SHOTS.
+"""Opens every page in headless Chromium, wide and narrow, light and dark: arguments PAGES SHOTS.
 
 A page fails if it is wider than the window, an image is missing, a formula is not set, or the console shows an error.
 """
 
-import shutil
 import sys
 from pathlib import Path
 
-pages, shots = Path(sys.argv[1]), Path(sys.argv[2])
-browser = shutil.which("chromium") or shutil.which("google-chrome")
-driver_path = shutil.which("chromedriver")
-if not browser or not driver_path:
-    sys.exit("headless Chromium is missing: install chromium and its driver (Debian: apt install chromium chromium-driver)")
-
-from selenium import webdriver
 from selenium.webdriver.support.ui import WebDriverWait
+
+pages, shots = Path(sys.argv[1]), Path(sys.argv[2])
 
 LOOK = """
 const done = arguments[arguments.length - 1];
@@ -28,12 +22,7 @@ ready.then(() => done({
 }));
 """
 
-options = webdriver.ChromeOptions()
-options.binary_location = browser
-for flag in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--allow-file-access-from-files"):
-    options.add_argument(flag)
-options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver_path))
+driver = start_browser("--allow-file-access-from-files", **{"goog:loggingPrefs": {"browser": "ALL"}})
 driver.set_script_timeout(120)
 shots.mkdir(exist_ok=True)
 problems, looks = [], 0

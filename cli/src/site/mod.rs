@@ -70,7 +70,9 @@ pub fn site(course: &Course, args: &SiteArgs) -> Result<()> {
     println!("{} pages: open .course/site/index.html", pages(&place)?.len());
     if args.browser {
         let mut python = Command::new(course.site_venv().join("bin/python"));
-        python.args(["-c", include_str!("browser.py")]).args([&place, &course.home().join("site-shots")]);
+        python
+            .args(["-c", concat!(include_str!("../chromium.py"), include_str!("browser.py"))])
+            .args([&place, &course.home().join("site-shots")]);
         if !python.status().context("Python does not start")?.success() {
             bail!("the pages do not pass in the browser; screenshots are in .course/site-shots");
         }
