@@ -267,6 +267,29 @@ fn what_we_save_has_hugging_faces_names_and_shapes_and_loads_there() {
     check_in_transformers(&folder, &[("ids", &ids), ("logits", &logits)]);
 }
 
+#[test]
+fn rotary_positions_are_saved_as_gpt_neox_and_load_there() {
+    let vs = VarStore::new(Device::Cpu);
+    let positions = Positions::Rotary;
+    let sizes =
+        GptConfig { d_model: 24, n_heads: 3, d_ff: 40, n_layers: 3, positions, ..GptConfig::small(60) };
+    let gpt = Gpt::new(&vs.root(), sizes).unwrap();
+    stir(&vs);
+    let folder = scratch("neox");
+    gpt.save(&vs, &folder).unwrap();
+    let (_vs, again) = load(&folder);
+    assert_eq!(again.config(), gpt.config());
+    let ids = random_ids([2, 40]);
+    let logits = gpt.forward(&ids, false);
+    assert_eq!(again.forward(&ids, false), logits, "saved and loaded");
+    // Each head has its queries, keys and values together.
+    let file = tensors(folder.join("model.safetensors"));
+    let theirs = get(&file, "gpt_neox.layers.1.attention.query_key_value.bias").view([3, 3, 8]);
+    let ours = vs.variables()["blocks.1.attention.qkv.bias"].view([3, 3, 8]);
+    assert_eq!(theirs.transpose(0, 1), ours);
+    check_in_transformers(&folder, &[("ids", &ids), ("logits", &logits)]);
+}
+
 /// Writes the fixture's weights, renamed or changed by `change`, with its configuration.
 fn altered(name: &str, change: impl Fn(String, Tensor) -> Vec<(String, Tensor)>) -> PathBuf {
     let folder = scratch(name);
@@ -327,8 +350,16 @@ fn wrong_files_are_refused_tensor_by_tensor() {
     std::fs::write(empty.join("config.json"), bert).unwrap();
     assert!(refused(&empty).contains("not a plain GPT-2"));
 
+    let (vs, sinusoidal) = model(Positions::Sinusoidal, 8);
+    let message = sinusoidal.save(&vs, scratch("sinusoidal")).unwrap_err().to_string();
+    assert!(message.contains("Positions::Learned or Positions::Rotary"), "{message}");
     let (vs, rotary) = model(Positions::Rotary, 8);
-    assert!(rotary.save(&vs, scratch("rotary")).unwrap_err().to_string().contains("Positions::Learned"));
+    let folder = scratch("parallel");
+    rotary.save(&vs, &folder).unwrap();
+    let config = std::fs::read_to_string(folder.join("config.json")).unwrap();
+    let config = config.replace("residual\": false", "residual\": true");
+    std::fs::write(folder.join("config.json"), config).unwrap();
+    assert!(refused(&folder).contains("use_parallel_residual false"));
 }
 
 #[test]

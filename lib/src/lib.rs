@@ -7,7 +7,7 @@
 //! | get batches | [`data`]: text, sentence pairs, reviews, masked sentences |
 //! | count instead of learning | [`ngram`] |
 //! | build a model | [`models`]: RNN, LSTM, GRU, seq2seq, transformer, GPT, BERT; of [`layers`]: attention, masks, positions, norms, blocks |
-//! | open and save Hugging Face's files | `load` and `save` of [`models::Gpt`] and [`models::Bert`]; [`pretrained`] has their machinery |
+//! | open and save Hugging Face's files | `load` and `save` of [`models::Gpt`] and [`models::Bert`]; [`pretrained`] has their machinery, [`export`] adds a model card |
 //! | train | [`train`]: AdamW, warm-up and cosine, clipping, bf16, checkpoints that resume bit for bit |
 //! | write text | [`decode`]: greedy, temperature, top-k, top-p, beam search; [`models::Gpt::generate`] with a cache |
 //! | measure | [`metrics`]: perplexity, bits, accuracy, F1, BLEU, ROUGE, alignment error rate |
@@ -49,6 +49,7 @@ pub mod data;
 pub mod decode;
 mod doctor;
 pub mod error;
+pub mod export;
 pub mod grammar;
 pub mod layers;
 pub mod metrics;
@@ -73,6 +74,7 @@ pub mod prelude {
         TextDataset,
     };
     pub use crate::decode::{BeamSearch, Hypothesis, Sampling, beam_search, generate};
+    pub use crate::export::{Export, ModelCard};
     pub use crate::grammar::Grammar;
     pub use crate::layers::Score;
     pub use crate::metrics::{self, accuracy, bits, bits_per_byte, perplexity};

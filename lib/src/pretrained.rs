@@ -14,12 +14,12 @@ use crate::error::{Error, Result};
 use crate::no_grad;
 use crate::runtime::folders;
 
-const WEIGHTS: &str = "model.safetensors";
-const CONFIG: &str = "config.json";
+pub(crate) const WEIGHTS: &str = "model.safetensors";
+pub(crate) const CONFIG: &str = "config.json";
 
 /// The folder of the pretrained model `name`, which is a folder, or what a hub calls a model (`gpt2`,
 /// `sentence-transformers/all-MiniLM-L6-v2`). Looked for, in this order: as a path; below the folder that
-/// `LLM_COURSE_MODELS` names; below `.course/models`, where the set-up puts all-MiniLM-L6-v2; in the cache of
+/// `LLM_COURSE_MODELS` names; among the course's [exports](crate::export); below `.course/models`, where the set-up puts all-MiniLM-L6-v2; in the cache of
 /// Hugging Face's own tools (`HF_HOME`, else `~/.cache/huggingface`).
 ///
 /// # Errors
@@ -29,7 +29,9 @@ pub fn find_model(name: &str) -> Result<PathBuf> {
     let variable = |name| std::env::var_os(name).map(PathBuf::from);
     let cache = variable("HF_HOME").or_else(|| Some(variable("HOME")?.join(".cache/huggingface")));
     let mut places = vec![PathBuf::from(name)];
-    for folder in folders("LLM_COURSE_MODELS", "models") {
+    let mut folders = folders("LLM_COURSE_MODELS", "models");
+    folders.insert(folders.len() - 1, crate::export::folder());
+    for folder in folders {
         places.extend([folder.join(name), folder.join(short)]);
     }
     places.extend(cache.map(|cache| cache.join("hub").join(format!("models--{}", name.replace('/', "--")))));
@@ -101,7 +103,42 @@ pub struct Layout {
 struct Entry {
     ours: String,
     theirs: Vec<String>, // more than one: stacked along the first dimension
-    transposed: bool,
+    form: Form,
+}
+
+/// How a tensor of theirs lies in the file, compared with ours.
+#[derive(Clone, Copy, Debug)]
+enum Form {
+    Same,
+    /// `[in, out]`.
+    Transposed,
+    /// Queries, keys and values of one head lie together, head after head; ours: all queries, all keys, all values.
+    ByHead(i64),
+}
+
+impl Form {
+    fn to_ours(self, theirs: Tensor) -> Tensor {
+        match self {
+            Self::Same => theirs,
+            Self::Transposed => theirs.tr(),
+            Self::ByHead(heads) => regrouped(&theirs, heads, 3),
+        }
+    }
+
+    fn to_theirs(self, ours: Tensor) -> Tensor {
+        match self {
+            Self::Same => ours,
+            Self::Transposed => ours.tr(),
+            Self::ByHead(heads) => regrouped(&ours, 3, heads),
+        }
+    }
+}
+
+/// `[outer·inner·rows, …]` → `[inner·outer·rows, …]`: the other one of two dimensions comes first.
+fn regrouped(tensor: &Tensor, outer: i64, inner: i64) -> Tensor {
+    let size = tensor.size();
+    let groups = [&[outer, inner, size[0] / (outer * inner)], &size[1..]].concat();
+    tensor.view(groups.as_slice()).transpose(0, 1).reshape(size)
 }
 
 impl Entry {
@@ -109,7 +146,7 @@ impl Entry {
     fn shape(&self, shape: &[i64]) -> Vec<i64> {
         let mut shape = shape.to_vec();
         shape[0] /= self.theirs.len() as i64;
-        if self.transposed {
+        if let Form::Transposed = self.form {
             shape.reverse();
         }
         shape
@@ -124,12 +161,18 @@ impl Layout {
 
     /// Our variable `ours` is their tensor `theirs`.
     pub fn same(self, ours: impl Into<String>, theirs: impl Into<String>) -> Self {
-        self.entry(ours, vec![theirs.into()], false)
+        self.entry(ours, vec![theirs.into()], Form::Same)
     }
 
     /// Our matrix `ours` `[out, in]` is their tensor `theirs` `[in, out]` (GPT-2's `Conv1D`).
     pub fn transposed(self, ours: impl Into<String>, theirs: impl Into<String>) -> Self {
-        self.entry(ours, vec![theirs.into()], true)
+        self.entry(ours, vec![theirs.into()], Form::Transposed)
+    }
+
+    /// Our `ours` `[3·d_model, …]` (all queries, all keys, all values) is their tensor `theirs` of the same shape, in which
+    /// each of the `heads` has its own queries, keys and values together (GPT-NeoX's `query_key_value`).
+    pub fn by_head(self, ours: impl Into<String>, theirs: impl Into<String>, heads: i64) -> Self {
+        self.entry(ours, vec![theirs.into()], Form::ByHead(heads))
     }
 
     /// Our variable `ours` is their tensors `theirs`, stacked along the first dimension: queries, keys and
@@ -139,11 +182,11 @@ impl Layout {
         ours: impl Into<String>,
         theirs: impl IntoIterator<Item = S>,
     ) -> Self {
-        self.entry(ours, theirs.into_iter().map(Into::into).collect(), false)
+        self.entry(ours, theirs.into_iter().map(Into::into).collect(), Form::Same)
     }
 
-    fn entry(mut self, ours: impl Into<String>, theirs: Vec<String>, transposed: bool) -> Self {
-        self.entries.push(Entry { ours: ours.into(), theirs, transposed });
+    fn entry(mut self, ours: impl Into<String>, theirs: Vec<String>, form: Form) -> Self {
+        self.entries.push(Entry { ours: ours.into(), theirs, form });
         self
     }
 
@@ -176,8 +219,7 @@ impl Layout {
                     Some(part) if part.size() != want => {
                         wrong.push(format!("{name} is {:?}, not {want:?}", part.size()));
                     }
-                    Some(part) if entry.transposed => parts.push(part.tr()),
-                    Some(part) => parts.push(part),
+                    Some(part) => parts.push(entry.form.to_ours(part)),
                 }
             }
             found.push((variable, parts));
@@ -210,8 +252,7 @@ impl Layout {
         for (entry, variable) in self.entries.iter().zip(self.variables(vs)?) {
             let parts = variable.detach().to_device(Device::Cpu).chunk(entry.theirs.len() as i64, 0);
             for (name, part) in entry.theirs.iter().zip(parts) {
-                let part = if entry.transposed { part.tr() } else { part };
-                tensors.push((name.as_str(), part.contiguous()));
+                tensors.push((name.as_str(), entry.form.to_theirs(part).contiguous()));
             }
         }
         write(&folder.as_ref().join(WEIGHTS), &tensors)

@@ -1,18 +1,15 @@
-//! GPT-2's files in the format of Hugging Face.
-
-use std::path::Path;
+//! GPT-2 (Radford et al. 2019).
 
 use serde::{Deserialize, Serialize};
-use tch::nn::VarStore;
 
-use super::{Gpt, GptConfig};
+use super::super::GptConfig;
 use crate::error::{Error, Result};
 use crate::layers::{Activation, Positions};
-use crate::pretrained::{Layout, read_config, write_config};
+use crate::pretrained::Layout;
 
 /// `config.json` of a GPT-2.
 #[derive(Serialize, Deserialize)]
-struct Gpt2Config {
+pub(super) struct Config {
     model_type: String,
     #[serde(default)]
     architectures: Vec<String>,
@@ -44,8 +41,8 @@ fn yes() -> bool {
     true
 }
 
-impl Gpt2Config {
-    fn new(config: &GptConfig) -> Self {
+impl Config {
+    pub fn new(config: &GptConfig) -> Self {
         Self {
             model_type: "gpt2".into(),
             architectures: vec!["GPT2LMHeadModel".into()],
@@ -68,12 +65,12 @@ impl Gpt2Config {
         }
     }
 
-    fn sizes(&self) -> Result<GptConfig> {
+    pub fn sizes(&self) -> Result<GptConfig> {
         let usual =
             self.tie_word_embeddings && self.scale_attn_weights && !self.scale_attn_by_inverse_layer_idx;
         if self.model_type != "gpt2" || !usual {
             return Err(Error::input(format!(
-                "config.json describes a {:?} that is not a plain GPT-2: choose one with model_type \"gpt2\", tied \
+                "config.json describes a {:?} that is not a plain GPT-2: choose one with model_type \"gpt2\" or \"gpt_neox\", tied \
                  embeddings and attention scaled by √d_head alone",
                 self.model_type
             )));
@@ -94,11 +91,11 @@ impl Gpt2Config {
 }
 
 /// GPT-2's names; its `Conv1D` keeps matrices as `[in, out]`.
-fn layout(n_layers: i64) -> Layout {
+pub(super) fn layout(config: &GptConfig) -> Layout {
     let mut layout = Layout::new()
         .same("embedding.ids.weight", "transformer.wte.weight")
         .same("embedding.positions.weight", "transformer.wpe.weight");
-    for layer in 0..n_layers {
+    for layer in 0..config.n_layers {
         let (ours, theirs) = (format!("blocks.{layer}"), format!("transformer.h.{layer}"));
         for (norm, ln) in [("norm1", "ln_1"), ("norm2", "ln_2")] {
             for part in ["weight", "bias"] {
@@ -120,44 +117,12 @@ fn layout(n_layers: i64) -> Layout {
 }
 
 /// Old files lack `transformer.`, hold the causal mask, or repeat the embedding as the head.
-fn rename(name: &str) -> Option<String> {
+pub(super) fn rename(name: &str) -> Option<String> {
     let mask = name.ends_with(".attn.bias") || name.ends_with(".attn.masked_bias");
     match name {
         "lm_head.weight" => None,
         _ if mask => None,
         _ if name.starts_with("transformer.") => Some(name.into()),
         _ => Some(format!("transformer.{name}")),
-    }
-}
-
-impl Gpt {
-    /// A GPT-2 from `config.json` and `model.safetensors` in `folder`; `vs` is still empty.
-    ///
-    /// # Errors
-    /// If a file cannot be read, is of another model, or a tensor is missing, extra or of another shape: the
-    /// message names each.
-    pub fn load(vs: &VarStore, folder: impl AsRef<Path>) -> Result<Self> {
-        let folder = folder.as_ref();
-        let config = read_config::<Gpt2Config>(folder)?.sizes()?;
-        let gpt = Self::new(&vs.root(), config)?;
-        layout(config.n_layers).load(vs, folder, rename)?;
-        Ok(gpt)
-    }
-
-    /// Writes `config.json` and `model.safetensors` to `folder`; `GPT2LMHeadModel.from_pretrained(folder)` reads
-    /// them. `vs` is the one that the model was made in.
-    ///
-    /// # Errors
-    /// If positions are not learned, as GPT-2's are, or a file cannot be written.
-    pub fn save(&self, vs: &VarStore, folder: impl AsRef<Path>) -> Result<()> {
-        if self.config.positions != Positions::Learned {
-            return Err(Error::input(format!(
-                "{:?} positions do not exist in GPT-2's format: train with Positions::Learned to export, or keep \
-                 the weights with vs.save",
-                self.config.positions
-            )));
-        }
-        layout(self.config.n_layers).save(vs, &folder)?;
-        write_config(folder, &Gpt2Config::new(&self.config))
     }
 }
