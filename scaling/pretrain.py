@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
-from transformers import GPT2LMHeadModel, PreTrainedTokenizerFast
+from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
 
 def arguments():
@@ -41,8 +41,8 @@ def train(args, device):
     rank, processes = dist.get_rank(), dist.get_world_size()
     if args.batch % processes:
         raise SystemExit(f"--batch {args.batch} cannot be divided among {processes} processes")
-    gpt = GPT2LMHeadModel.from_pretrained(args.model).to(device)
-    ids, length = read(args.model, args.text), gpt.config.n_positions
+    gpt = AutoModelForCausalLM.from_pretrained(args.model).to(device)
+    ids, length = read(args.model, args.text), gpt.config.max_position_embeddings
     if len(ids) <= length:
         raise SystemExit(f"{args.text} has {len(ids)} tokens; one window needs {length + 1}")
     model = DistributedDataParallel(gpt)

@@ -56,10 +56,15 @@ pub fn scratch(name: &str) -> PathBuf {
 /// With a Python that has `transformers`: the model saved in `folder` makes the same of the inputs in `outputs`
 /// there as we did.
 pub fn check_in_transformers(folder: &Path, outputs: &[(&str, &Tensor)]) {
-    let Some(python) = std::env::var_os("LLM_COURSE_PEERS_PYTHON") else { return };
     Tensor::write_safetensors(outputs, folder.join("outputs.safetensors")).unwrap();
-    let output =
-        std::process::Command::new(python).arg(fixture("check_export.py")).arg(folder).output().unwrap();
+    check_folder_in_transformers(folder);
+}
+
+/// The same for a folder that holds its outputs already.
+pub fn check_folder_in_transformers(folder: &Path) {
+    let Some(python) = std::env::var_os("LLM_COURSE_PEERS_PYTHON") else { return };
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../cli/src/export/check.py");
+    let output = std::process::Command::new(python).arg(script).arg(folder).output().unwrap();
     let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     assert!(output.status.success(), "{}{}", text[0], text[1]);
     print!("{}", text[0]);

@@ -42,7 +42,7 @@ fn two_processes_train_an_export_further() -> Result<(), Box<dyn std::error::Err
     };
     tch::manual_seed(1);
     let vs = VarStore::new(Device::Cpu);
-    Gpt::new(&vs.root(), GptConfig { positions: Positions::Learned, ..config })?.save(&vs, &exported)?;
+    Gpt::new(&vs.root(), GptConfig { positions: Positions::Rotary, ..config })?.save(&vs, &exported)?;
     bpe.save(exported.join("tokenizer.json"))?;
     let run = |processes: &str, out: &Path, batch: &str| {
         let mut command = Command::new(&python);

@@ -4,6 +4,7 @@ pub mod bench;
 pub mod build;
 pub mod data;
 pub mod doctor;
+pub mod export;
 pub mod grade;
 pub mod handouts;
 pub mod lab;

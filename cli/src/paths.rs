@@ -101,6 +101,12 @@ impl Course {
         self.notebooks().join("pictures")
     }
 
+    /// Models that lessons exported, ignored by git: `LLM_COURSE_EXPORTS` if the user has set it, else `exports/`.
+    pub fn exports(&self) -> PathBuf {
+        let own = std::env::var_os("LLM_COURSE_EXPORTS").filter(|value| !value.is_empty());
+        own.map_or_else(|| self.root.join("exports"), PathBuf::from)
+    }
+
     /// What lessons measured, with the configuration that made it; figures of the handouts are made from it.
     pub fn results(&self) -> PathBuf {
         self.notebooks().join("results")

@@ -21,6 +21,7 @@ use crate::runner::{Job, Options, Report, command::until_stopped, run_notebook};
 
 const JUPYTER: &str = include_str!("../requirements/jupyter.txt");
 const LIBTORCH: &str = include_str!("../requirements/libtorch.txt");
+const LIBTORCH_CUDA: &str = include_str!("../requirements/libtorch_cuda.txt");
 const MINILM: &str = include_str!("../requirements/minilm.txt");
 const PEERS: &str = include_str!("../requirements/peers.txt");
 const SITE: &str = include_str!("../requirements/site.txt");
@@ -174,7 +175,8 @@ fn pip(course: &Course, venv: &Path, name: &str, requirements: &str) -> Result<(
     let list = course.home().join(format!("{name}.txt"));
     fs::write(&list, requirements)?;
     let mut pip = Command::new(venv.join("bin/python"));
-    pip.args(["-m", "pip", "install", "--disable-pip-version-check", "--no-deps", "-r"]).arg(list);
+    pip.args(["-m", "pip", "install", "--disable-pip-version-check", "--no-deps", "--require-hashes", "-r"]);
+    pip.arg(list);
     run(&course.home(), name, &mut pip)
 }
 
@@ -205,13 +207,8 @@ fn libtorch_there(course: &Course) -> Result<()> {
     if course.has_own_libtorch() {
         return prerequisites::libtorch(course).map(drop);
     }
-    if prerequisites::nvidia_driver() {
-        let mut full = Command::new(course.venv_bin("python"));
-        full.args(["-m", "pip", "install", "--disable-pip-version-check", "torch==2.11.0"]);
-        run(&course.home(), "libtorch", &mut full)?;
-    } else {
-        pip(course, &course.venv(), "libtorch", LIBTORCH)?;
-    }
+    let list = if prerequisites::nvidia_driver() { LIBTORCH_CUDA } else { LIBTORCH };
+    pip(course, &course.venv(), "libtorch", list)?;
     let link = course.home().join("libtorch");
     let _ = fs::remove_file(&link);
     std::os::unix::fs::symlink(kernelspec::site_packages(course)?.join("torch"), link)?;

@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use regex::Regex;
 
 use crate::build;
+use crate::export;
 use crate::notebook;
 use crate::paths::Course;
 use crate::runner::command::{run_all, until_stopped};
@@ -133,6 +134,7 @@ fn check(course: &Course, args: &TestArgs) -> Result<Counts> {
 fn run(course: &Course, args: &TestArgs) -> Result<Counts> {
     let mut counts = Counts::default();
     let limit = Duration::from_secs(args.timeout);
+    let exports = tempfile::tempdir().context("no temporary folder can be made")?;
     let day = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs() / 86_400;
     let work = async {
         for (form, quick) in [(Form::Learner, true), (Form::Solved, true), (Form::Solved, false)] {
@@ -144,7 +146,8 @@ fn run(course: &Course, args: &TestArgs) -> Result<Counts> {
             }
             // Claims about times, which full runs enforce, need the machine for themselves.
             let jobs_at_once = if quick { cores().min(MOST_AT_ONCE) } else { 1 };
-            let options = Options { quick, limit, jobs: jobs_at_once, ..Options::default() };
+            let exports = Some(exports.path().to_path_buf());
+            let options = Options { quick, limit, jobs: jobs_at_once, exports, ..Options::default() };
             let reports = run_all(course, jobs, &options, None).await?;
             if !reports.is_empty() {
                 println!("{}", table(&reports));
@@ -154,6 +157,15 @@ fn run(course: &Course, args: &TestArgs) -> Result<Counts> {
         anyhow::Ok(())
     };
     until_stopped(work)??;
+    let exported = export::models(exports.path())?;
+    if course.peers_python().is_some() && !exported.is_empty() {
+        println!("{} exported models in transformers:", exported.len());
+        let same = export::check(course, &exported);
+        if let Err(error) = &same {
+            println!("FAILED: {error:#}");
+        }
+        counts.add(same.is_ok());
+    }
     Ok(counts)
 }
 

@@ -12,40 +12,75 @@ use crate::pretrained::{CONFIG, WEIGHTS, read_config};
 const TOKENIZER: &str = "tokenizer.json";
 const OUTPUTS: &str = "outputs.safetensors";
 
-/// What a model card says (Mitchell et al. 2019), in Markdown sentences.
-#[derive(Clone, Debug, Default)]
-pub struct ModelCard<'a> {
-    /// The task as hubs call it, e.g. `text-generation`.
-    pub task: &'a str,
-    /// What the model is.
-    pub summary: &'a str,
-    /// What it was trained on.
-    pub data: &'a str,
-    /// Measures on text that it was not trained on, and their values.
-    pub results: Vec<(&'a str, String)>,
-    /// What it must not be used for, and why.
-    pub limits: &'a str,
-    /// The licence of the weights as hubs spell it, e.g. `mit`.
-    pub license: &'a str,
-    /// The Python that opens it, in this folder.
-    pub python: &'a str,
+/// What a model card says (Mitchell et al. 2019), in Markdown.
+#[derive(Clone, Debug)]
+pub struct ModelCard {
+    task: String,
+    summary: String,
+    data: String,
+    results: Vec<(String, String)>,
+    limits: String,
+    license: String,
+    python: String,
 }
 
-impl ModelCard<'_> {
+impl ModelCard {
+    /// Of a model for `task`, as hubs call it, e.g. `text-generation`; `summary` says what the model is.
+    pub fn new(task: impl Into<String>, summary: impl Into<String>) -> Self {
+        let unsaid = || "Not said.".to_string();
+        Self {
+            task: task.into(),
+            summary: summary.into(),
+            data: unsaid(),
+            results: Vec::new(),
+            limits: unsaid(),
+            license: "unknown".into(),
+            python: "from transformers import AutoModel, AutoTokenizer\nmodel = AutoModel.from_pretrained(\".\")\n\
+                     tokenizer = AutoTokenizer.from_pretrained(\".\")"
+                .into(),
+        }
+    }
+
+    /// What it was trained on.
+    pub fn data(self, text: impl Into<String>) -> Self {
+        Self { data: text.into(), ..self }
+    }
+
+    /// A measure on text that it was not trained on, and its value.
+    pub fn result(mut self, measure: impl Into<String>, value: impl std::fmt::Display) -> Self {
+        self.results.push((measure.into(), value.to_string()));
+        self
+    }
+
+    /// What it must not be used for, and why.
+    pub fn limits(self, text: impl Into<String>) -> Self {
+        Self { limits: text.into(), ..self }
+    }
+
+    /// The licence of the weights as hubs spell it, e.g. `mit`.
+    pub fn license(self, name: impl Into<String>) -> Self {
+        Self { license: name.into(), ..self }
+    }
+
+    /// The Python that opens it, run in its folder; without this, lines that open the bare model and the tokenizer.
+    pub fn python(self, lines: impl Into<String>) -> Self {
+        Self { python: lines.into(), ..self }
+    }
+
     /// The card of the model `name` with so many weights.
     fn markdown(&self, name: &str, weights: usize) -> String {
         let Self { task, summary, data, results, limits, license, python } = self;
-        let mut text = format!(
+        let mut table = String::new();
+        for (measure, value) in results {
+            writeln!(table, "| {measure} | {value} |").expect("a String takes everything");
+        }
+        format!(
             "---\nlanguage: en\nlicense: {license}\nlibrary_name: transformers\npipeline_tag: {task}\n---\n\n\
              # {name}\n\n{summary} It has {weights} weights.\n\n## Trained on\n\n{data}\n\n## Results\n\n\
-             | measure | value |\n| --- | --- |\n"
-        );
-        for (measure, value) in results {
-            writeln!(text, "| {measure} | {value} |").expect("a String takes everything");
-        }
-        write!(text, "\n## Limits\n\n{limits}\n\n## Use\n\n```python\n{}\n```\n", python.trim())
-            .expect("a String takes everything");
-        text
+             | measure | value |\n| --- | --- |\n{table}\n## Limits\n\n{limits}\n\n## Use\n\n\
+             ```python\n{}\n```\n",
+            python.trim()
+        )
     }
 }
 
@@ -68,7 +103,7 @@ impl ModelCard<'_> {
 /// bpe.save(export.tokenizer())?;
 /// let ids = Tensor::from_slice(&bpe.encode("to be")).unsqueeze(0);
 /// export.outputs("to be", &[("ids", &ids), ("logits", &gpt.forward(&ids, false))])?;
-/// let card = ModelCard { summary: "A GPT that has seen six words.", ..ModelCard::default() };
+/// let card = ModelCard::new("text-generation", "A GPT that has seen six words.").license("mit");
 /// assert!(export.finish(&card)?.ends_with("hamlet"));
 /// # Ok::<(), llm_course::Error>(())
 /// ```

@@ -63,6 +63,8 @@ pub fn run(course: &Course, args: &RunArgs) -> Result<()> {
         limit: Duration::from_secs(args.timeout),
         jobs: args.jobs as usize,
         text: text(args)?,
+        // A short training replaces no model of a long one, unless the user names a folder.
+        exports: (!args.quick || std::env::var_os("LLM_COURSE_EXPORTS").is_some()).then(|| course.exports()),
         ..Options::default()
     };
     let reports = until_stopped(run_all(course, jobs, &options, args.out.as_deref()))??;

@@ -23,6 +23,8 @@ use super::strict::GRACE;
 const START: Duration = Duration::from_secs(120);
 /// Another kernel can take a port between choosing and binding it; then the start is tried again.
 const STARTS: usize = 3;
+/// An interrupted kernel is idle after 0.1 s, unless it was still compiling the cell.
+const INTERRUPT: Duration = Duration::from_secs(3);
 
 /// A kernel in a process group of its own, with a temporary folder of its own.
 pub struct Kernel {
@@ -39,7 +41,7 @@ pub struct Kernel {
 pub enum Ended {
     /// The kernel is idle again.
     Idle,
-    /// The time was over; the kernel has been interrupted and must not be used further.
+    /// The time was over; the cell has been interrupted, and the variables of all cells are gone.
     TimeOut,
     /// The kernel's process is gone.
     Died(ExitStatus),
@@ -182,9 +184,7 @@ impl Kernel {
         };
         collected.took = begun.elapsed();
         if matches!(ended, Ended::TimeOut) {
-            // evcxr ends the process that runs the cells; what it has printed so far still arrives.
-            let _ = self.control.send(JupyterMessage::from(InterruptRequest {})).await;
-            self.listen(&mut collected, execution_count, Duration::from_millis(500)).await;
+            self.interrupt(&id, &mut collected, execution_count).await;
         }
         self.listen(&mut collected, execution_count, GRACE).await;
         collected.cut_libtorch_frames();
@@ -199,6 +199,22 @@ impl Kernel {
             }
         });
         heard.await.is_ok()
+    }
+
+    /// Does what *Interrupt Kernel* does and waits until the cell has ended: evcxr ends the process that runs the
+    /// cells; what it has printed so far still arrives.
+    async fn interrupt(&mut self, cell: &str, collected: &mut Collected, execution_count: usize) {
+        let _ = self.control.send(JupyterMessage::from(InterruptRequest {})).await;
+        let idle = timeout(INTERRUPT, async {
+            loop {
+                let message = read(&mut self.iopub).await;
+                if is_idle(&message, cell) {
+                    break;
+                }
+                collected.add(message.content, execution_count);
+            }
+        });
+        let _ = idle.await;
     }
 
     /// Adds what arrives until nothing has arrived for a while.

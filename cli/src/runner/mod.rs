@@ -16,7 +16,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use nbformat::v4::{Cell, Notebook};
 
 use crate::notebook::{has_tag, is_executed, source};
@@ -50,12 +50,21 @@ pub struct Options {
     pub text: Option<String>,
     /// Whether a learner's notebook may replace what is stored in `notebooks/results` (`LLM_COURSE_STORE=1`).
     pub store: bool,
+    /// The folder that exported models stay in (`LLM_COURSE_EXPORTS`); without it they are gone after the run.
+    pub exports: Option<PathBuf>,
 }
 
 impl Default for Options {
     /// Full budgets, ten minutes for each cell, one notebook after the other.
     fn default() -> Self {
-        Self { quick: false, limit: Duration::from_secs(600), jobs: 1, text: None, store: false }
+        Self {
+            quick: false,
+            limit: Duration::from_secs(600),
+            jobs: 1,
+            text: None,
+            store: false,
+            exports: None,
+        }
     }
 }
 
@@ -95,6 +104,9 @@ pub async fn run_notebook(
 ) -> Result<Report> {
     let begun = Instant::now();
     let (data, models) = (absolute("LLM_COURSE_DATA")?, absolute("LLM_COURSE_MODELS")?);
+    let passing = tempfile::tempdir().context("no temporary folder can be made")?;
+    let exports = std::path::absolute(options.exports.as_deref().unwrap_or(passing.path()))?;
+    let exports = exports.display().to_string();
     let threads = (options.jobs > 1).then(|| (cores() / options.jobs).max(1).to_string());
     let threads = threads.or_else(|| std::env::var("OMP_NUM_THREADS").ok());
     let env = [
@@ -105,6 +117,7 @@ pub async fn run_notebook(
         ("LLM_COURSE_STORE", (options.store && job.folder == course.notebooks()).then_some("1")),
         ("LLM_COURSE_DATA", data.as_deref()),
         ("LLM_COURSE_MODELS", models.as_deref()),
+        ("LLM_COURSE_EXPORTS", Some(&exports)),
     ];
     let folder = if job.folder.as_os_str().is_empty() { Path::new(".") } else { &job.folder };
     let kernel = Kernel::start(&course.kernelspec(), folder, &env).await?;

@@ -12,16 +12,36 @@ use crate::paths::Course;
 /// Gigabytes that a whole set-up takes, with the tests' build folder.
 const NEEDED_GB: f64 = 8.0;
 
-/// Everything that set-up cannot install: rustc, C++ compiler, Python, disk space.
+/// Everything that set-up cannot install or choose: the folder's name, rustc, C++ compiler, Python, disk space, an
+/// own libtorch.
 ///
 /// # Errors
 /// One line for the first thing that is missing, with the command that installs it.
 pub fn check(course: &Course) -> Result<()> {
+    folder(course)?;
     rustc(course)?;
     compiler()?;
     python()?;
     disk(course)?;
+    if course.has_own_libtorch() {
+        libtorch(course)?;
+    }
     Ok(())
+}
+
+/// A folder whose name the kernel and the loader can read: evcxr hands the paths of compiled cells on between
+/// spaces, the loader's list of folders is cut at `:` and `;`, and shells read quotes, `$` and `\`.
+///
+/// # Errors
+/// If the checkout's path has such a character.
+pub fn folder(course: &Course) -> Result<()> {
+    let path = course.root.to_str().with_context(|| format!("{}: no UTF-8", course.root.display()))?;
+    match path.chars().find(|&letter| letter.is_whitespace() || letter.is_control() || ":;'\"`$\\".contains(letter)) {
+        Some(letter) => {
+            bail!("the Rust kernel cannot work below {path}, for it has a {letter:?}: move the course's folder")
+        }
+        None => Ok(()),
+    }
 }
 
 /// The pinned rustc; evcxr works with the one it was tested with.

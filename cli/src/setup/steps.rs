@@ -39,7 +39,7 @@ impl Step<'_> {
 /// The first error; what was done before it keeps its stamp.
 pub fn carry_out(home: &Path, prepare: impl FnOnce() -> Result<()>, steps: &[Step]) -> Result<()> {
     fs::create_dir_all(home.join("stamps"))
-        .with_context(|| format!("{} cannot be written: give yourself the right to", home.display()))?;
+        .with_context(|| unwritable(home))?;
     let _lock = lock(home)?;
     if steps.iter().any(|step| !step.is_done(home)) {
         prepare()?;
@@ -50,10 +50,13 @@ pub fn carry_out(home: &Path, prepare: impl FnOnce() -> Result<()>, steps: &[Ste
             continue;
         }
         perform(step)?;
-        fs::write(stamp(home, step.name), step.hash())
-            .context("the stamp of a finished step cannot be written")?;
+        fs::write(stamp(home, step.name), step.hash()).with_context(|| unwritable(home))?;
     }
     Ok(())
+}
+
+fn unwritable(home: &Path) -> String {
+    format!("{} cannot be written: give yourself the right to", home.display())
 }
 
 /// Makes a step count as not done.
@@ -67,7 +70,7 @@ fn stamp(home: &Path, name: &str) -> std::path::PathBuf {
 
 /// Waits until no other set-up runs; the lock ends with this process, however that ends.
 fn lock(home: &Path) -> Result<fs::File> {
-    let lock = fs::File::create(home.join("setup.lock")).context("the lock file cannot be made")?;
+    let lock = fs::File::create(home.join("setup.lock")).with_context(|| unwritable(home))?;
     if lock.try_lock().is_err() {
         println!("another set-up is running; waiting for it");
         lock.lock().context("waiting for the other set-up failed")?;
@@ -99,6 +102,12 @@ pub fn run(home: &Path, name: &str, command: &mut Command) -> Result<()> {
     let path = home.join("log").join(format!("{name}.log"));
     let log = fs::File::create(&path).with_context(|| format!("{} cannot be written", path.display()))?;
     end_with_this_thread(command);
+    // By default pip and cargo wait ever longer for a network that is not there, for more than 10 s in all.
+    for (variable, tries) in [("PIP_RETRIES", "3"), ("CARGO_NET_RETRY", "2")] {
+        if std::env::var_os(variable).is_none() {
+            command.env(variable, tries);
+        }
+    }
     let program = command.get_program().to_string_lossy().into_owned();
     let status = command
         .stdin(Stdio::null())
@@ -132,7 +141,7 @@ pub fn advice(output: &str) -> String {
     if output.contains("No space left") {
         return "the disk is full: make room for 8 GB, then run `cargo course setup` again".into();
     }
-    if output.contains("Permission denied") {
+    if output.contains("Permission denied") || output.contains("Read-only file system") {
         return "no permission to write: give yourself the right to, then run `cargo course setup` again"
             .into();
     }
