@@ -8,6 +8,7 @@ pub mod export;
 pub mod grade;
 pub mod handouts;
 pub mod lab;
+pub mod model;
 pub mod notebook;
 pub mod paths;
 pub mod runner;

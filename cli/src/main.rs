@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use course::paths::Course;
-use course::{bench, build, data, doctor, export, grade, handouts, lab, runner, setup, site, verify};
+use course::{bench, build, data, doctor, export, grade, handouts, lab, model, runner, setup, site, verify};
 
 #[derive(Parser)]
 #[command(name = "course", bin_name = "cargo course", about)]
@@ -26,6 +26,7 @@ enum Command {
     Grade(grade::GradeArgs),
     Bench(bench::BenchArgs),
     Data(data::DataArgs),
+    Model(model::ModelArgs),
     Export(export::ExportArgs),
     Handouts(handouts::HandoutsArgs),
     Site(site::SiteArgs),
@@ -42,12 +43,8 @@ fn main() -> ExitCode {
 }
 
 fn execute(course: &Course, command: Option<Command>) -> anyhow::Result<ExitCode> {
-    if !matches!(
-        command,
-        Some(
-            Command::Doctor | Command::Data(_) | Command::Export(_) | Command::Handouts(_) | Command::Site(_)
-        )
-    ) {
+    use Command::{Data, Doctor, Export, Handouts, Model, Site};
+    if !matches!(command, Some(Data(_) | Doctor | Export(_) | Handouts(_) | Model(_) | Site(_))) {
         setup::setup(course)?;
     }
     match command.unwrap_or_else(|| Command::Lab(lab::LabArgs::default())) {
@@ -60,6 +57,7 @@ fn execute(course: &Course, command: Option<Command>) -> anyhow::Result<ExitCode
         Command::Lab(args) => lab::lab(course, &args)?,
         Command::Doctor => doctor::doctor(course)?,
         Command::Data(args) => data::data(course, &args)?,
+        Command::Model(args) => model::model(&args)?,
         Command::Export(args) => export::export(course, &args)?,
         Command::Handouts(args) => handouts::handouts(course, &args)?,
         Command::Site(args) => site::site(course, &args)?,

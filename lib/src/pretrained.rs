@@ -46,8 +46,8 @@ pub fn find_model(name: &str) -> Result<PathBuf> {
     }
     let tried: Vec<String> = places.iter().map(|place| format!("  {}", place.display())).collect();
     Err(Error::input(format!(
-        "no model {name:?}: none of these folders has a {CONFIG}; put the model's files into one of them, or name \
-         yours in LLM_COURSE_MODELS\n{}",
+        "no model {name:?}: none of these folders has a {CONFIG}; `cargo course model {name}` fetches a published one; \
+         or put the files into one of them, or name yours in LLM_COURSE_MODELS\n{}",
         tried.join("\n")
     )))
 }
