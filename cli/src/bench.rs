@@ -23,6 +23,9 @@ pub struct BenchArgs {
     /// the ratio. PYTHON can import torch; without it, the one of `cargo course setup --peers`.
     #[arg(long, value_name = "PYTHON", num_args = 0..=1)]
     pub peers: Option<Option<PathBuf>>,
+    /// The models of training steps also through torch.compile, which takes a minute for each and round.
+    #[arg(long, requires = "peers")]
+    pub compile: bool,
     /// How often each benchmark is started, in turn with its peer.
     #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub rounds: u32,
@@ -32,7 +35,7 @@ pub struct BenchArgs {
 }
 
 /// One line of the table.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Row {
     /// The benchmark.
     pub name: String,
@@ -40,6 +43,8 @@ pub struct Row {
     pub times: Vec<f64>,
     /// The same of its peer; empty if it has none.
     pub peer: Vec<f64>,
+    /// The same of its peer through torch.compile.
+    pub compiled: Vec<f64>,
 }
 
 /// Runs the benchmarks and prints a table.
@@ -108,19 +113,30 @@ fn compare(
 ) -> Result<Row> {
     let samples = args.samples.to_string();
     let script = course.root.join(format!("tests/peers/{name}.py"));
-    let mut row = Row { name: name.into(), times: Vec::new(), peer: Vec::new() };
+    let mut row = Row { name: name.into(), ..Row::default() };
     for _ in 0..args.rounds {
         let mut ours = Command::new(program);
         ours.args(["--bench", "--color", "never", "--sample-count", &samples]);
         let tree = output(ours.arg(format!("(^|::){name}$")))?;
         row.times.push(median_in(&tree, name).with_context(|| format!("no median in\n{tree}"))?);
         if let Some(python) = python.filter(|_| script.is_file()) {
-            let said = output(Command::new(python).arg(&script).args(["--samples", &samples]))?;
-            let said: Value = serde_json::from_str(&said).with_context(|| format!("no JSON: {said}"))?;
-            row.peer.push(said["median_ms"].as_f64().context("the peer names no median_ms")?);
+            let mut peer = Command::new(python);
+            peer.arg(&script).args(["--samples", &samples]);
+            row.peer.push(said_median(&mut peer)?);
+            if args.compile && name.ends_with("_step") {
+                row.compiled.push(said_median(peer.arg("--compile"))?);
+            }
         }
     }
     Ok(row)
+}
+
+/// The median that a peer prints, in milliseconds.
+fn said_median(peer: &mut Command) -> Result<f64> {
+    let said = output(peer)?;
+    let line = said.lines().last().unwrap_or_default();
+    let said: Value = serde_json::from_str(line).with_context(|| format!("no JSON: {said}"))?;
+    said["median_ms"].as_f64().context("the peer names no median_ms")
 }
 
 /// A line of divan's tree, with the median in its third column when something was timed.
@@ -165,7 +181,7 @@ fn time_cells(course: &Course, args: &BenchArgs) -> Result<Vec<Row>> {
     let row = |name: &str| {
         let runs = report.cells.iter().filter(|cell| cell.id.starts_with(name));
         let times = runs.map(|cell| 1e3 * cell.time.as_secs_f64()).collect();
-        Row { name: name.into(), times, peer: Vec::new() }
+        Row { name: name.into(), times, ..Row::default() }
     };
     Ok(vec![row("trivial_cell"), row("typical_cell")])
 }
@@ -187,15 +203,22 @@ fn mean_output(rows: i64) -> f64 {
 }
 (1..=3).map(mean_output).collect::<Vec<_>>()";
 
-/// Medians over the rounds; the ratio is the median of the rounds' ratios.
+/// Medians over the rounds; a ratio is the median of the rounds' ratios, ours to theirs.
 pub fn table(rows: &[Row]) -> String {
     let width = rows.iter().map(|row| row.name.len()).max().unwrap_or(0).max("benchmark".len());
-    let mut text = format!("{:width$}  {:>12}  {:>12}  {:>6}\n", "benchmark", "median", "PyTorch", "ratio");
-    for Row { name, times, peer } in rows {
+    let mut text = format!("{:width$}  {:>12}  {:>12}  {:>6}", "benchmark", "median", "PyTorch", "ratio");
+    if rows.iter().any(|row| !row.compiled.is_empty()) {
+        text += &format!("  {:>13}  {:>6}", "torch.compile", "ratio");
+    }
+    text.push('\n');
+    for Row { name, times, peer, compiled } in rows {
         write!(text, "{name:width$}  {:>12}", milliseconds(times)).expect("a String takes all");
-        if !peer.is_empty() {
-            let ratios: Vec<f64> = times.iter().zip(peer).map(|(ours, theirs)| ours / theirs).collect();
-            write!(text, "  {:>12}  {:6.2}", milliseconds(peer), median(&ratios))
+        for (theirs, width) in [(peer, 12), (compiled, 13)] {
+            if theirs.is_empty() {
+                continue;
+            }
+            let ratios: Vec<f64> = times.iter().zip(theirs).map(|(ours, theirs)| ours / theirs).collect();
+            write!(text, "  {:>width$}  {:6.2}", milliseconds(theirs), median(&ratios))
                 .expect("a String takes all");
         }
         text.push('\n');

@@ -1,8 +1,10 @@
 """What the peers of generation share."""
 
+from dataclasses import replace
+
 import torch
 
-from gpt_step import Gpt
+from gpt import SMALL, Gpt
 from step_time import measure_calls
 
 
@@ -16,6 +18,6 @@ def generate(model, ids, count):
 
 
 def measure_generation(context):
-    model = Gpt(context).eval()
+    model = Gpt(replace(SMALL, context=context)).eval()
     prompt = torch.ones(1, 1, dtype=torch.long)
     measure_calls(lambda: generate(model, prompt, context - 1))

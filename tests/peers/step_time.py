@@ -1,9 +1,10 @@
 """What the peers share: times training steps and prints one JSON line, {"name": …, "median_ms": …}.
 
-    python tests/peers/gpt_step.py --samples 50
+    python tests/peers/gpt_step.py --samples 50 [--compile]
 
 needs an importable torch (made with torch 2.11.0 from PyPI). A step is what `lib/benches/steps.rs` measures:
 random ids, forward, backward, clipping at norm 1, AdamW with decay on matrices only, reading the loss.
+With --compile the model goes through torch.compile first (needs a C++ compiler).
 """
 
 import argparse
@@ -19,6 +20,8 @@ from torch import nn
 
 def measure(model: nn.Module, loss):
     """Times steps of `model`; `loss()` draws a batch and returns the mean loss."""
+    if "--compile" in sys.argv:
+        model.compile()
     matrices = [p for p in model.parameters() if p.dim() >= 2]
     others = [p for p in model.parameters() if p.dim() < 2]
     groups = [{"params": matrices, "weight_decay": 0.1}, {"params": others, "weight_decay": 0.0}]
@@ -39,6 +42,7 @@ def measure_calls(call):
     """Times calls and prints their median."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--samples", type=int, default=50)
+    parser.add_argument("--compile", action="store_true")
     times = []
     for _ in range(parser.parse_args().samples + 3):  # the first three warm up
         begin = time.perf_counter()
