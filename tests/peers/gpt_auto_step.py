@@ -1,0 +1,6 @@
+"""The small GPT in f32, as nanoGPT trains on a processor; ours has Precision::Auto."""
+
+from gpt import SMALL, measure_steps
+
+if __name__ == "__main__":
+    measure_steps(SMALL)
