@@ -1,11 +1,9 @@
 //! The checks of the attention lesson accept right answers in several forms and name the cause of classic wrong ones.
 
-mod verdicts;
-
 use llm_course::check::{self, Links, Verdict};
 use tch::{Device, Kind, Tensor};
 
-use verdicts::{accepts, rejects};
+use crate::verdicts::{accepts, rejects};
 
 const KIND: Kind = Kind::Double;
 
@@ -15,7 +13,7 @@ fn closed(mask: &Tensor) -> Tensor {
 }
 
 #[test]
-fn additive_score() {
+pub fn additive_score() {
     let exercise = check::additive_score_exercise();
     accepts(
         &exercise,
@@ -94,7 +92,7 @@ fn additive_score() {
 }
 
 #[test]
-fn masked_softmax() {
+pub fn masked_softmax() {
     let exercise = check::masked_softmax_exercise();
     accepts(
         &exercise,
@@ -122,12 +120,20 @@ fn masked_softmax() {
                 &e / e.sum_dim_intlist(-1, true, KIND)
             }),
             ("graph is cut", |s, m| (s.detach() + closed(m)).softmax(-1, KIND)),
+            ("softmax is missing", |s, m| s.masked_fill(&m.eq(0), f64::NEG_INFINITY)),
+            ("become −1", |s, m| s.where_self(m, &Tensor::from(-1.0)).softmax(-1, KIND)),
+            ("in-place", |s, m| {
+                s.shallow_clone().masked_fill_(&m.logical_not(), f64::NEG_INFINITY).softmax(-1, KIND)
+            }),
+            ("writes into its arguments", |s, m| {
+                s.masked_fill(&m.shallow_clone().logical_not_(), f64::NEG_INFINITY).softmax(-1, KIND)
+            }),
         ],
     );
 }
 
 #[test]
-fn scaled_dot_product() {
+pub fn scaled_dot_product() {
     let exercise = check::scaled_dot_product_exercise();
     fn with(q: &Tensor, k: &Tensor, v: &Tensor, m: &Tensor, scale: f64) -> Tensor {
         Tensor::scaled_dot_product_attention(q, k, v, Some(m), 0.0, false, Some(scale), false)
@@ -181,7 +187,7 @@ fn scaled_dot_product() {
 }
 
 #[test]
-fn alignment_error_rate() {
+pub fn alignment_error_rate() {
     let exercise = check::alignment_error_rate_exercise();
     fn pooled(links: &[Links]) -> Vec<(usize, (usize, usize))> {
         links.iter().enumerate().flat_map(|(i, links)| links.iter().map(move |&link| (i, link))).collect()
@@ -233,12 +239,21 @@ fn alignment_error_rate() {
                 });
                 rates.sum::<f64>() / a.len() as f64
             }),
+            ("whole numbers", |a, s, p| {
+                let (in_s, in_p, a, s, _) = sums(a, s, p);
+                let (hits, links) = ((in_s + in_p) as usize, (a + s) as usize);
+                1.0 - (hits / links) as f64
+            }),
+            ("first sentence", |a, s, p| {
+                let (in_s, in_p, a, s, _) = sums(&a[..1], &s[..1], &p[..1]);
+                1.0 - (in_s + in_p) / (a + s)
+            }),
         ],
     );
 }
 
 #[test]
-fn mask_test() {
+pub fn mask_test() {
     let exercise = check::mask_test_exercise();
     /// Random q, k, v, a mask that hides the last two of five keys.
     fn case() -> (Tensor, Tensor, Tensor, Tensor) {

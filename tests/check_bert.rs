@@ -1,12 +1,10 @@
 //! The checks of lesson 08 accept right answers in several forms and name the cause of classic wrong ones.
 
-mod verdicts;
-
 use llm_course::check::{self, Chosen, EmbeddingTables, Hide};
 use llm_course::data::IGNORE;
 use tch::{Device, Kind, Tensor};
 
-use verdicts::{accepts, rejects};
+use crate::verdicts::{accepts, rejects};
 
 const CLS: i64 = 2;
 const SEP: i64 = 3;
@@ -31,7 +29,7 @@ fn parted(ids: Vec<i64>, last: usize) -> (Vec<i64>, Vec<i64>) {
 }
 
 #[test]
-fn pair_row() {
+pub fn pair_row() {
     let exercise = check::pair_row_exercise();
     accepts(&exercise, &[exercise.reference, row]);
     rejects(
@@ -81,7 +79,7 @@ fn norm(x: &Tensor, t: &EmbeddingTables) -> Tensor {
 }
 
 #[test]
-fn bert_embedding() {
+pub fn bert_embedding() {
     let exercise = check::bert_embedding_exercise();
     accepts(
         &exercise,
@@ -119,6 +117,13 @@ fn bert_embedding() {
             ("multiplied", |ids, s, t| {
                 norm(&(one_hot(ids, &t.words) * one_hot(s, &t.segments) * position_rows(ids, t)), t)
             }),
+            ("graph is cut", |ids, s, t| {
+                norm(&(one_hot(ids, &t.words) + one_hot(s, &t.segments) + position_rows(ids, t)), t).detach()
+            }),
+            ("gradient of the positions is 0: the graph is cut", |ids, s, t| {
+                let positions = position_rows(ids, t).detach();
+                norm(&(one_hot(ids, &t.words) + one_hot(s, &t.segments) + positions), t)
+            }),
         ],
     );
 }
@@ -151,7 +156,7 @@ fn with_targets(ids: &[i64], chosen: &[Chosen], target: fn(i64, i64, i64) -> i64
 }
 
 #[test]
-fn corruption() {
+pub fn corruption() {
     let exercise = check::corrupt_exercise();
     accepts(&exercise, &[exercise.reference, corrupt]);
     rejects(
@@ -191,7 +196,7 @@ fn boolean_index(hidden: &Tensor, targets: &Tensor, open: &Tensor) -> (Tensor, T
 }
 
 #[test]
-fn hidden_places() {
+pub fn hidden_places() {
     let exercise = check::hidden_places_exercise();
     accepts(
         &exercise,
@@ -215,6 +220,9 @@ fn hidden_places() {
                 boolean_index(&hidden.permute([1, 0, 2]), &turned, &turned.not_equal(IGNORE))
             }),
             ("word 0", |hidden, targets| boolean_index(hidden, targets, &targets.greater(0))),
+            ("graph is cut", |hidden, targets| {
+                boolean_index(&hidden.detach(), targets, &targets.not_equal(IGNORE))
+            }),
         ],
     );
 }
@@ -238,7 +246,7 @@ fn mean_silhouette(points: &[[f64; 2]], groups: &[usize], score: fn(f64, f64) ->
 }
 
 #[test]
-fn silhouette() {
+pub fn silhouette() {
     let exercise = check::silhouette_exercise();
     accepts(
         &exercise,
@@ -264,6 +272,22 @@ fn silhouette() {
             ("sum of the two", |points, groups| mean_silhouette(points, groups, |a, b| (b - a) / (a + b))),
             ("divided by b always", |points, groups| mean_silhouette(points, groups, |a, b| 1.0 - a / b)),
             ("not divided", |points, groups| mean_silhouette(points, groups, |a, b| b - a)),
+            ("squared", |points, groups| {
+                let squares = |i: usize, own: bool| {
+                    let others = (0..points.len()).filter(|&j| j != i && (groups[j] == groups[i]) == own);
+                    let squared = |j: usize| {
+                        (points[i][0] - points[j][0]).powi(2) + (points[i][1] - points[j][1]).powi(2)
+                    };
+                    let all: Vec<f64> = others.map(squared).collect();
+                    all.iter().sum::<f64>() / all.len() as f64
+                };
+                let score =
+                    |i| (squares(i, false) - squares(i, true)) / squares(i, false).max(squares(i, true));
+                (0..points.len()).map(score).sum::<f64>() / points.len() as f64
+            }),
+            ("off by", |points, groups| {
+                mean_silhouette(points, groups, |a, b| (b - a) / a.max(b)) * points.len() as f64
+            }),
         ],
     );
 }
@@ -296,7 +320,7 @@ fn hides(hide: Hide) -> bool {
 }
 
 #[test]
-fn hiding_test() {
+pub fn hiding_test() {
     let exercise = check::hiding_test_exercise();
     accepts(&exercise, &[exercise.reference, hides]);
     rejects(

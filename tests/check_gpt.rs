@@ -1,13 +1,11 @@
 //! GPT's checks accept right answers in several forms and name the cause of classic wrong ones.
 
-mod verdicts;
-
 use llm_course::check;
 use llm_course::data::IGNORE;
 use llm_course::decode::Sampling;
 use tch::{Kind, Tensor};
 
-use verdicts::{accepts, rejects};
+use crate::verdicts::{accepts, rejects};
 
 /// Rows of numbers, written one by one: `id` of a row and a place, `None` where padding stands.
 fn rows(rows: &[Vec<i64>], time: usize, fill: i64, id: fn(&[i64], usize) -> Option<i64>) -> Tensor {
@@ -29,7 +27,7 @@ fn next(row: &[i64], t: usize) -> Option<i64> {
 }
 
 #[test]
-fn next_tokens() {
+pub fn next_tokens() {
     let exercise = check::next_tokens_exercise();
     accepts(
         &exercise,
@@ -77,7 +75,7 @@ fn next_tokens() {
 }
 
 #[test]
-fn decays() {
+pub fn decays() {
     let exercise = check::decays_exercise();
     accepts(
         &exercise,
@@ -97,6 +95,8 @@ fn decays() {
             ("tables are left out", |name, shape| shape.len() == 2 && !name.contains("embedding")),
             ("the gain of a norm decays", |name, shape| shape.len() == 2 || name == "norm.weight"),
             ("a bias decays", |name, shape| shape.len() == 2 || name.ends_with("up.bias")),
+            ("how large", |_, shape| shape.iter().product::<i64>() > 256),
+            ("not > 2", |_, shape| shape.len() > 2),
         ],
     );
 }
@@ -118,7 +118,7 @@ fn nucleus_of(p: &Tensor, keep: impl Fn(usize, f64, f64) -> bool, scale: bool) -
 }
 
 #[test]
-fn nucleus() {
+pub fn nucleus() {
     let exercise = check::nucleus_exercise();
     accepts(
         &exercise,
@@ -181,6 +181,12 @@ fn nucleus() {
                 &e / e.sum(Kind::Double)
             }),
             ("own probability", |p, reach| nucleus_of(p, |_, _, own| own >= reach, true)),
+            ("writes into its arguments", |p, reach| {
+                let closed = nucleus_of(p, |_, before, _| before < reach, true).eq(0.0);
+                let kept = p.shallow_clone().masked_fill_(&closed, 0.0);
+                &kept / kept.sum(Kind::Double)
+            }),
+            ("distribution is off by", |p, _| p.full_like(1.0 / p.size()[0] as f64)),
         ],
     );
 }
@@ -199,7 +205,7 @@ fn join(a: &Tensor, b: &Tensor) -> Tensor {
 }
 
 #[test]
-fn cached_step() {
+pub fn cached_step() {
     let exercise = check::cached_step_exercise();
     accepts(
         &exercise,
@@ -245,6 +251,11 @@ fn cached_step() {
                 let e = scores.exp();
                 ((&e / e.sum_dim_intlist(0, true, None::<Kind>)).matmul(&values), keys, values)
             }),
+            ("writes into its arguments", |q, k, v, keys, values| {
+                let (keys, values) = (join(keys, k), join(values, v));
+                let q = q.shallow_clone().g_div_scalar_((q.size()[2] as f64).sqrt());
+                (attention(&q, &keys, &values, false), keys, values)
+            }),
         ],
     );
 }
@@ -272,7 +283,7 @@ fn score(
 }
 
 #[test]
-fn induction_score() {
+pub fn induction_score() {
     let exercise = check::induction_score_exercise();
     accepts(&exercise, &[exercise.reference, |w, ids| score(w, ids, |_, j| Some(j + 1), None)]);
     rejects(
@@ -292,7 +303,7 @@ fn induction_score() {
 }
 
 #[test]
-fn nucleus_test() {
+pub fn nucleus_test() {
     fn near(got: &Tensor, want: &[f64]) -> bool {
         let want = Tensor::from_slice(want);
         got.size() == want.size() && (got - want).abs().max().double_value(&[]) < 1e-4

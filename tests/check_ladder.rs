@@ -1,13 +1,11 @@
 //! The checks of lesson 11 accept right answers in several forms and name the cause of classic wrong ones.
 
-mod verdicts;
-
 use llm_course::check::{self, Ruler, SeedComparison};
 
-use verdicts::{accepts, rejects};
+use crate::verdicts::{accepts, rejects};
 
 #[test]
-fn weight_count() {
+pub fn weight_count() {
     let exercise = check::weight_count_exercise();
     accepts(
         &exercise,
@@ -28,6 +26,7 @@ fn weight_count() {
             ("hidden × hidden times blocks", |b, v, e, h| v * e + b * h * e + h * h + 2 * b * h + h * v + v),
             ("blocks are not counted", |_, v, e, h| v * e + h * e + h * h + 2 * h + h * v + v),
             ("not the embedding", |b, v, e, h| v * e + b * (h * e + h * h + 2 * h) + e * v + v),
+            ("off by", |_, v, e, h| v * e + 4 * (h * e + h * h + 2 * h) + h * v + v),
         ],
     );
 }
@@ -42,7 +41,7 @@ fn nearest(count: &dyn Fn(i64) -> i64, budget: i64) -> i64 {
 }
 
 #[test]
-fn nearest_width() {
+pub fn nearest_width() {
     let exercise = check::nearest_width_exercise();
     accepts(
         &exercise,
@@ -66,12 +65,14 @@ fn nearest_width() {
             ("even widths", |count, budget| {
                 (2..1000).step_by(2).min_by_key(|&width| (count(width) - budget).abs()).unwrap()
             }),
+            ("off by", |count, budget| nearest(count, budget) + 1),
+            ("off by", |_, _| 64),
         ],
     );
 }
 
 #[test]
-fn value_at() {
+pub fn value_at() {
     let exercise = check::value_at_exercise();
     accepts(
         &exercise,
@@ -158,7 +159,7 @@ fn with_verdict(a: &[f64], b: &[f64], apart: bool) -> SeedComparison {
 }
 
 #[test]
-fn compare_seeds() {
+pub fn compare_seeds() {
     let exercise = check::compare_seeds_exercise();
     accepts(&exercise, &[exercise.reference, compared]);
     rejects(
@@ -213,7 +214,7 @@ fn by_content(context: &[i64], id: i64) -> f64 {
 }
 
 #[test]
-fn ruler_test() {
+pub fn ruler_test() {
     let exercise = check::ruler_test_exercise();
     accepts(
         &exercise,

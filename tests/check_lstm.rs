@@ -1,13 +1,11 @@
 //! The checks of the LSTM lesson accept right answers in several forms and name the cause of classic wrong ones.
 
-mod verdicts;
-
 use llm_course::check;
 use llm_course::data::{Batch, Split, TextDataset};
 use llm_course::models::{GruWeights, LstmWeights};
 use tch::{Kind, Tensor};
 
-use verdicts::{accepts, rejects};
+use crate::verdicts::{accepts, rejects};
 
 /// Part number `part` of the four sums, by slices of the weights.
 fn part(x: &Tensor, h: &Tensor, w: &LstmWeights, part: i64) -> Tensor {
@@ -28,7 +26,7 @@ fn step(x: &Tensor, h: &Tensor, c: &Tensor, w: &LstmWeights, [i, f, g, o]: [i64;
 }
 
 #[test]
-fn lstm_step() {
+pub fn lstm_step() {
     let exercise = check::lstm_step_exercise();
     accepts(
         &exercise,
@@ -119,7 +117,7 @@ impl IntoTuple for (Tensor, Tensor) {
 }
 
 #[test]
-fn forget_bias() {
+pub fn forget_bias() {
     let exercise = check::forget_bias_exercise();
     fn with(bias: &Tensor, value: f64, parts: &[i64]) -> Tensor {
         let bias = bias.copy();
@@ -146,12 +144,18 @@ fn forget_bias() {
             }),
             ("nothing has changed", |bias, value| with(bias, value, &[])),
             ("subtracted", |bias, value| with(bias, -value, &[1])),
+            ("writes into its arguments", |bias, value| {
+                let n = bias.size()[0] / 4;
+                let _ = bias.narrow(0, n, n).g_add_scalar_(value);
+                bias.shallow_clone()
+            }),
+            ("shape", |bias, value| bias.narrow(0, bias.size()[0] / 4, bias.size()[0] / 4) + value),
         ],
     );
 }
 
 #[test]
-fn gru_step() {
+pub fn gru_step() {
     let exercise = check::gru_step_exercise();
     fn both(x: &Tensor, h: &Tensor, w: &GruWeights, part: i64) -> (Tensor, Tensor) {
         let n = h.size()[1];
@@ -221,12 +225,22 @@ fn gru_step() {
                 let g = candidate(x, h, w, gate(x, h, w, 0));
                 (&g + gate(x, h, w, 1) * (h - &g)).detach()
             }),
+            ("squashed by a sigmoid", |x, h, w| {
+                let (a, b) = both(x, h, w, 2);
+                let g = (a + gate(x, h, w, 0) * b).sigmoid();
+                &g + gate(x, h, w, 1) * (h - &g)
+            }),
+            ("gradient of hidden is 0: the graph is cut", |x, h, w| {
+                let h = &h.detach();
+                let g = candidate(x, h, w, gate(x, h, w, 0));
+                &g + gate(x, h, w, 1) * (h - &g)
+            }),
         ],
     );
 }
 
 #[test]
-fn correlation() {
+pub fn correlation() {
     let exercise = check::correlation_exercise();
     fn scaled(values: &Tensor) -> Tensor {
         let centred = values - values.mean_dim(0, true, Kind::Double);
@@ -270,12 +284,23 @@ fn correlation() {
                     .pow_tensor_scalar(2)
             }),
             ("shape", |cells, feature| (scaled(cells) * scaled(&feature.unsqueeze(1))).mean(Kind::Double)),
+            ("over the units", |cells, feature| {
+                let cells = cells - cells.mean_dim(1, true, Kind::Double);
+                let feature = (feature - feature.mean(Kind::Double)).unsqueeze(1);
+                (&cells * &feature).sum_dim_intlist(0, false, Kind::Double)
+                    / (cells.square().sum_dim_intlist(0, false, Kind::Double).sqrt() * feature.norm())
+            }),
+            ("writes into its arguments", |cells, feature| {
+                let mut cells = cells.shallow_clone();
+                cells -= cells.mean_dim(0, true, Kind::Double);
+                (scaled(&cells) * scaled(&feature.unsqueeze(1))).mean_dim(0, false, Kind::Double)
+            }),
         ],
     );
 }
 
 #[test]
-fn stream_test() {
+pub fn stream_test() {
     let exercise = check::stream_test_exercise();
     fn follows(before: &Batch, after: &Batch) -> bool {
         let (last, first) = (before.targets.i((.., -1)), after.ids.i((.., 0)));
@@ -300,6 +325,38 @@ fn stream_test() {
                     pair[1].first || last == pair[1].ids.int64_value(&[0, 0])
                 })
             }),
+            ("rejects sound streams", |batches| {
+                batches.windows(2).all(|pair| {
+                    let (last, first) = (pair[0].ids.i((.., -1)), pair[1].ids.i((.., 0)));
+                    pair[1].first || last == first
+                })
+            }),
+            ("shuffled", |batches| {
+                let within = |batch: &Batch| {
+                    let next = batch.ids.size()[1] - 1;
+                    batch.ids.narrow(1, 1, next) == batch.targets.narrow(1, 0, next)
+                };
+                batches.iter().all(within)
+            }),
+            ("change places", |batches| {
+                let sum = |ids: Tensor| ids.sum(Kind::Int64);
+                batches.windows(2).all(|pair| {
+                    pair[1].first || sum(pair[0].targets.i((.., -1))) == sum(pair[1].ids.i((.., 0)))
+                })
+            }),
+            ("leave out a character", |batches| {
+                batches.windows(2).all(|pair| {
+                    let off = pair[0].targets.i((.., -1)) - pair[1].ids.i((.., 0));
+                    pair[1].first || off.abs().max().int64_value(&[]) <= 1
+                })
+            }),
+            ("read a character twice", |batches| {
+                batches.windows(2).all(|pair| {
+                    let off = pair[0].targets.i((.., -1)) - pair[1].ids.i((.., 0));
+                    pair[1].first || off.min().int64_value(&[]) >= 0 && off.max().int64_value(&[]) <= 1
+                })
+            }),
+            ("break off after some batches", |batches| follows(&batches[0], &batches[1])),
         ],
     );
 }

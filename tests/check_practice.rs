@@ -1,13 +1,11 @@
 //! The checks of lesson 10 accept right answers in several forms and name the cause of classic wrong ones.
 
-mod verdicts;
-
 use llm_course::check::{self, SentenceScore};
 use llm_course::metrics::{Confusion, Smoothing, bleu};
 use llm_course::models::VectorIndex;
 use tch::{Device, Kind, Tensor};
 
-use verdicts::{accepts, rejects};
+use crate::verdicts::{accepts, rejects};
 
 /// Found and right, found and wrong, missed.
 fn outcomes(predicted: &[i64], targets: &[i64]) -> [f64; 3] {
@@ -24,7 +22,7 @@ fn outcomes(predicted: &[i64], targets: &[i64]) -> [f64; 3] {
 }
 
 #[test]
-fn f1() {
+pub fn f1() {
     let exercise = check::f1_exercise();
     accepts(
         &exercise,
@@ -64,6 +62,11 @@ fn f1() {
                 let (precision, recall) = (hits / (hits + false_alarms), hits / (hits + missed));
                 2.0 / (1.0 / precision + 1.0 / recall) * if hits == 0.0 { f64::NAN } else { 1.0 }
             }),
+            ("whole numbers", |predicted, targets| {
+                let [hits, false_alarms, missed] = outcomes(predicted, targets).map(|count| count as u64);
+                (2 * hits / (2 * hits + false_alarms + missed)) as f64
+            }),
+            ("off by", |_, _| 0.5),
         ],
     );
 }
@@ -76,7 +79,7 @@ fn cells(time: i64, open: impl Fn(i64, i64) -> bool) -> Tensor {
 }
 
 #[test]
-fn window_mask() {
+pub fn window_mask() {
     let exercise = check::window_mask_exercise();
     accepts(
         &exercise,
@@ -115,7 +118,7 @@ fn by_rule(x: &Tensor, directions: &Tensor, rule: fn(Tensor) -> Tensor, scale: f
 }
 
 #[test]
-fn positive_features() {
+pub fn positive_features() {
     let exercise = check::positive_features_exercise();
     accepts(
         &exercise,
@@ -145,6 +148,7 @@ fn positive_features() {
             }),
             ("whole text", |x, w| by_rule(x, w, |squares| squares.sum(Kind::Double) * -0.5, f64::sqrt)),
             ("turned round", |x, w| by_rule(x, w, |squares| squares * -0.5, f64::sqrt).tr()),
+            ("graph is cut", |x, w| by_rule(&x.detach(), w, |squares| squares * -0.5, f64::sqrt)),
         ],
     );
 }
@@ -173,7 +177,7 @@ fn last(vector: &Tensor, index: &VectorIndex, k: usize) -> Vec<usize> {
 }
 
 #[test]
-fn prompt() {
+pub fn prompt() {
     let exercise = check::prompt_exercise();
     accepts(
         &exercise,
@@ -251,7 +255,7 @@ fn how_many(of: &[f64], rule: impl Fn(f64) -> bool) -> f64 {
 }
 
 #[test]
-fn p_value() {
+pub fn p_value() {
     let exercise = check::p_value_exercise();
     accepts(
         &exercise,
@@ -300,6 +304,11 @@ fn p_value() {
                 let of: Vec<f64> = (1..n).flat_map(|k| choices(n, k)).map(|chosen| apart(&chosen)).collect();
                 how_many(&of, |value| value > observed - 1e-9) / of.len() as f64
             }),
+            ("whole numbers", |x, y| {
+                let (all, observed) = sums(x, y);
+                (how_many(&all, |sum| sum > observed - 1e-9) as usize / all.len()) as f64
+            }),
+            ("off by", |_, _| 0.05),
         ],
     );
 }
@@ -327,7 +336,7 @@ fn sizes(score: SentenceScore) -> bool {
 }
 
 #[test]
-fn score_test() {
+pub fn score_test() {
     let exercise = check::score_test_exercise();
     accepts(&exercise, &[exercise.reference, |score| in_order(score) && sizes(score)]);
     rejects(

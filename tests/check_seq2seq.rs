@@ -1,16 +1,14 @@
 //! The checks of the translator's exercises accept right answers in several forms and name the cause of classic
 //! wrong ones.
 
-mod verdicts;
-
 use llm_course::check;
 use llm_course::data::{BOS, EOS, IGNORE, PAD};
 use tch::{Kind, Reduction, Tensor};
 
-use verdicts::{accepts, rejects};
+use crate::verdicts::{accepts, rejects};
 
 #[test]
-fn clipped_matches() {
+pub fn clipped_matches() {
     /// How often `run` occurs.
     fn count(words: &[i64], run: &[i64]) -> usize {
         words.windows(run.len()).filter(|other| *other == run).count()
@@ -68,12 +66,18 @@ fn clipped_matches() {
             ("counts words", |o, r, n| {
                 (different(o, n).iter().map(|run| count(o, run).min(count(r, run))).sum(), o.len())
             }),
+            ("from the reference's side", |o, r, n| {
+                (r.windows(n).filter(|run| count(o, run) > 0).count(), total(o, n))
+            }),
+            ("(matches, n-grams)", |o, r, n| {
+                (different(o, n).iter().map(|run| count(o, run).min(count(r, run))).sum(), total(o, n) + 1)
+            }),
         ],
     );
 }
 
 #[test]
-fn bleu() {
+pub fn bleu() {
     fn product(m: &[usize], t: &[usize]) -> f64 {
         (0..4).map(|n| m[n] as f64 / t[n] as f64).product()
     }
@@ -98,12 +102,19 @@ fn bleu() {
                 100.0 * brevity(o, r) * (0..4).map(|n| (m[n] as f64 / t[n] as f64).ln()).sum::<f64>().exp()
             }),
             ("multiply by 100", |m, t, o, r| brevity(o, r) * product(m, t).powf(0.25)),
+            ("whole numbers", |m, t, o, r| {
+                let product: f64 = (0..4).map(|n| (m[n] / t[n]) as f64).product();
+                100.0 * brevity(o, r) * product.powf(0.25)
+            }),
+            ("off by", |m, t, o, r| {
+                100.0 * brevity(o, r) * (m.iter().sum::<usize>() as f64 / t.iter().sum::<usize>() as f64)
+            }),
         ],
     );
 }
 
 #[test]
-fn shift() {
+pub fn shift() {
     fn pad(mut row: Vec<i64>, length: usize, fill: i64) -> Vec<i64> {
         while row.len() < length {
             row.push(fill);
@@ -136,7 +147,7 @@ fn shift() {
 }
 
 #[test]
-fn masked_loss() {
+pub fn masked_loss() {
     fn each(logits: &Tensor, targets: &Tensor) -> Tensor {
         let flat = logits.flatten(0, 1);
         let losses =
@@ -197,12 +208,25 @@ fn masked_loss() {
             ("panicked", |logits, targets| {
                 -logits.gather(-1, &targets.unsqueeze(-1), false).mean(Kind::Double)
             }),
+            ("wrong way round", |logits, targets| {
+                let padding = targets.eq(IGNORE);
+                let words = targets.where_self(&targets.ge(0), &targets.zeros_like());
+                each(logits, &words).masked_select(&padding).mean(Kind::Double)
+            }),
+            ("writes into its arguments", |logits, targets| {
+                let real = targets.ne(IGNORE);
+                let words = targets.shallow_clone().clamp_min_(0);
+                each(logits, &words).masked_select(&real).mean(Kind::Double)
+            }),
+            ("graph is cut", |logits, targets| {
+                each(&logits.detach(), targets).sum(Kind::Double) / count(targets)
+            }),
         ],
     );
 }
 
 #[test]
-fn beam_step() {
+pub fn beam_step() {
     /// (score, ln p, beam, word) of all continuations of text `b`, the best first.
     fn ranked(
         log_p: &Tensor,
@@ -300,7 +324,7 @@ fn beam_step() {
 }
 
 #[test]
-fn shift_test() {
+pub fn shift_test() {
     let exercise = check::shift_test_exercise();
     accepts(
         &exercise,

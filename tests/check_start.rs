@@ -1,14 +1,12 @@
 //! The checks of lesson 00 accept right answers in several forms and name the cause of classic wrong ones.
 
-mod verdicts;
-
 use llm_course::check::{self, Loss, Verdict};
 use tch::{Device, Kind, Tensor};
 
-use verdicts::{accepts, rejects};
+use crate::verdicts::{accepts, rejects};
 
 #[test]
-fn norm() {
+pub fn norm() {
     let exercise = check::norm_exercise();
     accepts(
         &exercise,
@@ -34,7 +32,7 @@ fn norm() {
 }
 
 #[test]
-fn one_hot() {
+pub fn one_hot() {
     let exercise = check::one_hot_exercise();
     accepts(
         &exercise,
@@ -68,7 +66,7 @@ fn one_hot() {
 }
 
 #[test]
-fn softmax() {
+pub fn softmax() {
     let exercise = check::softmax_exercise();
     accepts(
         &exercise,
@@ -117,7 +115,7 @@ fn softmax() {
 }
 
 #[test]
-fn difference_gradient() {
+pub fn difference_gradient() {
     let exercise = check::difference_gradient_exercise();
     fn numbers(f: check::ScalarFn, x: &Tensor, slope: impl Fn(f64, f64) -> f64, h: f64) -> Tensor {
         let at = |i: i64, h: f64| {
@@ -173,7 +171,7 @@ fn difference_gradient() {
 }
 
 #[test]
-fn loss_test() {
+pub fn loss_test() {
     fn of(loss: Loss, p: &[f64], y: &[f64]) -> f64 {
         loss(&Tensor::from_slice(p).unsqueeze(1), &Tensor::from_slice(y)).double_value(&[])
     }

@@ -1,13 +1,11 @@
 //! The checks of lesson 06 accept right answers in several forms and name the cause of classic wrong ones.
 
-mod verdicts;
-
 use std::collections::{HashMap, HashSet};
 
 use llm_course::check;
 use llm_course::tokenizers::Tokenizer;
 
-use verdicts::{accepts, rejects};
+use crate::verdicts::{accepts, rejects};
 
 type Pair = (i64, i64);
 
@@ -43,7 +41,7 @@ fn upwards(counts: &mut [(Pair, i64)]) {
 }
 
 #[test]
-fn most_frequent_pair() {
+pub fn most_frequent_pair() {
     let exercise = check::most_frequent_pair_exercise();
     accepts(&exercise, &[exercise.reference, |words| top(counted(words), upwards)]);
     rejects(
@@ -111,7 +109,7 @@ fn merge_first(ids: &[i64], pair: Pair, new: i64) -> Vec<i64> {
 }
 
 #[test]
-fn merge_pair() {
+pub fn merge_pair() {
     let exercise = check::merge_pair_exercise();
     accepts(
         &exercise,
@@ -186,7 +184,7 @@ fn merge_pair() {
 }
 
 #[test]
-fn bpe_encode() {
+pub fn bpe_encode() {
     let exercise = check::bpe_encode_exercise();
     fn by_rank(ids: &[i64], merges: &[Pair], rank_first: bool) -> Vec<i64> {
         let ranks: HashMap<Pair, usize> = merges.iter().enumerate().map(|(k, &pair)| (pair, k)).collect();
@@ -263,7 +261,7 @@ fn bpe_encode() {
 }
 
 #[test]
-fn longest_match() {
+pub fn longest_match() {
     let exercise = check::longest_match_exercise();
     /// Pieces of the rest of a word, or `None`.
     fn rest(word: &str, begin: bool, vocab: &HashSet<String>, longest: bool) -> Option<Vec<String>> {
@@ -350,7 +348,7 @@ fn longest_match() {
 }
 
 #[test]
-fn bits_per_byte() {
+pub fn bits_per_byte() {
     let exercise = check::bits_per_byte_exercise();
     accepts(
         &exercise,
@@ -377,12 +375,16 @@ fn bits_per_byte() {
             ("perplexity", |nats, tokens, text| {
                 std::f64::consts::E.powf(nats * tokens as f64 / text.len() as f64)
             }),
+            ("whole numbers", |nats, tokens, text| nats / 2f64.ln() * (tokens / text.len()) as f64),
+            ("off by", |nats, tokens, text| {
+                nats / 2f64.ln() * tokens as f64 / text.split(' ').map(str::len).sum::<usize>() as f64
+            }),
         ],
     );
 }
 
 #[test]
-fn round_trip_test() {
+pub fn round_trip_test() {
     fn survives(tokenizer: &dyn Tokenizer, text: &str) -> bool {
         let back = tokenizer.decode(&tokenizer.encode(text));
         back == text

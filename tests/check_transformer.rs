@@ -1,12 +1,10 @@
 //! The transformer's checks accept right answers in several forms and name the cause of classic wrong ones.
 
-mod verdicts;
-
 use llm_course::check;
 use llm_course::layers;
 use tch::{Device, Kind, Tensor};
 
-use verdicts::{accepts, rejects};
+use crate::verdicts::{accepts, rejects};
 
 /// A table written number by number: `angle` of position and column, `cosine` of the column.
 fn table(time: i64, d_model: i64, angle: fn(f64, f64) -> f64, cosine: fn(i64) -> bool) -> Tensor {
@@ -22,7 +20,7 @@ fn table(time: i64, d_model: i64, angle: fn(f64, f64) -> f64, cosine: fn(i64) ->
 }
 
 #[test]
-fn sinusoidal_positions() {
+pub fn sinusoidal_positions() {
     let exercise = check::sinusoidal_positions_exercise();
     accepts(
         &exercise,
@@ -61,12 +59,24 @@ fn sinusoidal_positions() {
             }),
             ("divide by it", |time, d_model| table(time, d_model, |t, p| t * 1e4f64.powf(p), |c| c % 2 == 1)),
             ("transposed", |time, d_model| layers::sinusoidal(time, d_model, Device::Cpu).transpose(0, 1)),
+            ("whole numbers", |time, d_model| {
+                let numbers: Vec<f64> = (0..time * d_model)
+                    .map(|at| {
+                        let (t, column) = (at / d_model, at % d_model);
+                        let exponent = column / 2 * 2 / d_model;
+                        let angle = t as f64 / 1e4f64.powf(exponent as f64);
+                        if column % 2 == 0 { angle.sin() } else { angle.cos() }
+                    })
+                    .collect();
+                Tensor::from_slice(&numbers).view([time, d_model])
+            }),
+            ("off by", |time, d_model| table(time, d_model, |t, p| t / 1e3f64.powf(p), |c| c % 2 == 1)),
         ],
     );
 }
 
 #[test]
-fn heads() {
+pub fn heads() {
     fn cut(x: &Tensor, n_heads: i64) -> Tensor {
         Tensor::stack(&x.chunk(n_heads, -1), 1)
     }
@@ -102,7 +112,7 @@ fn heads() {
 }
 
 #[test]
-fn layer_norm() {
+pub fn layer_norm() {
     fn by_hand(x: &Tensor, dim: i64, count: i64) -> (Tensor, Tensor) {
         let n = x.size()[(dim + 3) as usize % 3];
         let centred = x - x.sum_dim_intlist(dim, true, None::<Kind>) / n;
@@ -159,12 +169,22 @@ fn layer_norm() {
                 let (c, v) = by_hand(x, -1, 0);
                 g * c / v.sqrt() + b
             }),
+            ("graph is cut", |x, g, b, eps| x.detach().layer_norm(g.size(), Some(g), Some(b), eps, false)),
+            ("gradient of γ is 0: the graph is cut", |x, g, b, eps| {
+                x.layer_norm(g.size(), Some(&g.detach()), Some(b), eps, false)
+            }),
+            ("in-place", |x, g, b, eps| {
+                let mut x = x.shallow_clone();
+                x -= x.mean_dim(-1, true, None::<Kind>);
+                let variance = x.square().mean_dim(-1, true, None::<Kind>);
+                x / (variance + eps).sqrt() * g + b
+            }),
         ],
     );
 }
 
 #[test]
-fn block() {
+pub fn block() {
     let exercise = check::block_exercise();
     accepts(
         &exercise,
@@ -220,12 +240,17 @@ fn block() {
                 let after = parts.feed_forward(&parts.norm2(x)) + x;
                 parts.attention(&parts.norm1(&after)) + after
             }),
+            ("graph is cut", |x, parts| {
+                let x = &x.detach();
+                let after = parts.attention(&parts.norm1(x)) + x;
+                parts.feed_forward(&parts.norm2(&after)) + after
+            }),
         ],
     );
 }
 
 #[test]
-fn causal_mask() {
+pub fn causal_mask() {
     fn rule(time: i64, open: fn(i64, i64) -> bool) -> Tensor {
         let pairs = (0..time).flat_map(|query| (0..time).map(move |key| open(query, key)));
         Tensor::from_slice(&pairs.collect::<Vec<bool>>()).view([time, time])
@@ -257,7 +282,7 @@ fn causal_mask() {
 }
 
 #[test]
-fn causal_test() {
+pub fn causal_test() {
     fn inputs() -> Tensor {
         (Tensor::arange(24, (Kind::Float, Device::Cpu)) * 0.9).cos().view([1, 6, 4])
     }

@@ -1,11 +1,9 @@
 //! The checks of lesson 09 accept right answers in several forms and name the cause of classic wrong ones.
 
-mod verdicts;
-
 use llm_course::check::{self, LoraWeights, WeightWalk};
 use tch::{IndexOp, Kind, Tensor, no_grad};
 
-use verdicts::{accepts, rejects};
+use crate::verdicts::{accepts, rejects};
 
 /// Row by row, over the places that are real.
 fn pooled(hidden: &Tensor, mask: &Tensor) -> Tensor {
@@ -21,7 +19,7 @@ fn zeroed(hidden: &Tensor, mask: &Tensor) -> Tensor {
 }
 
 #[test]
-fn mean_pooling() {
+pub fn mean_pooling() {
     let exercise = check::mean_pooling_exercise();
     accepts(&exercise, &[exercise.reference, pooled]);
     rejects(
@@ -46,6 +44,17 @@ fn mean_pooling() {
                 let mean = pooled(hidden, mask);
                 &mean / mean.square().sum_dim_intlist(-1, true, Kind::Double).sqrt()
             }),
+            ("mean of the padding", |hidden, mask| {
+                let padding = mask.logical_not().to_kind(Kind::Double).unsqueeze(-1);
+                (hidden * &padding).sum_dim_intlist(1, false, Kind::Double)
+                    / padding.sum_dim_intlist(1, false, Kind::Double)
+            }),
+            ("graph is cut", |hidden, mask| pooled(&hidden.detach(), mask)),
+            ("writes into its arguments", |hidden, mask| {
+                let padding = mask.shallow_clone().logical_not_();
+                hidden.masked_fill(&padding.unsqueeze(-1), 0.0).sum_dim_intlist(1, false, Kind::Double)
+                    / padding.logical_not().sum_dim_intlist(1, true, Kind::Double)
+            }),
         ],
     );
 }
@@ -59,7 +68,7 @@ fn length(of: &Tensor) -> Tensor {
 }
 
 #[test]
-fn cosines() {
+pub fn cosines() {
     let exercise = check::cosines_exercise();
     accepts(
         &exercise,
@@ -82,6 +91,10 @@ fn cosines() {
             }),
             ("distances", |query, vectors| length(&(query - vectors))),
             ("one length together", |query, vectors| dot(query, vectors) / (query.norm() * vectors.norm())),
+            ("gradient of the vectors is 0: the graph is cut", |query, vectors| {
+                Tensor::cosine_similarity(query, &vectors.detach(), -1, 1e-8)
+            }),
+            ("off by", |query, vectors| dot(query, vectors) / (length(query) + length(vectors))),
         ],
     );
 }
@@ -96,7 +109,7 @@ fn right(name: &str, n_layers: usize, last: usize) -> bool {
 }
 
 #[test]
-fn trains() {
+pub fn trains() {
     let exercise = check::trains_exercise();
     accepts(&exercise, &[exercise.reference, right]);
     rejects(
@@ -134,7 +147,7 @@ fn base(x: &Tensor, w: &LoraWeights) -> Tensor {
 }
 
 #[test]
-fn lora() {
+pub fn lora() {
     let exercise = check::lora_exercise();
     accepts(
         &exercise,
@@ -155,12 +168,15 @@ fn lora() {
             ("added twice", |x, w| base(x, w) + (update(x, w, scale(w)) + &w.bias)),
             ("whole sum", |x, w| (base(x, w) + update(x, w, 1.0)) * scale(w)),
             ("gradient stops", |x, w| base(&x.detach(), w) + update(x, w, scale(w))),
+            ("gradient of A is 0: the graph is cut", |x, w| {
+                base(x, w) + x.linear(&w.a.detach(), None::<Tensor>).linear(&w.b, None::<Tensor>) * scale(w)
+            }),
         ],
     );
 }
 
 #[test]
-fn lora_merged() {
+pub fn lora_merged() {
     let exercise = check::lora_merged_exercise();
     accepts(
         &exercise,
@@ -179,6 +195,9 @@ fn lora_merged() {
             ("taken out", |w| w.b.matmul(&w.a) * -scale(w) + &w.weight),
             ("frozen weight is scaled", |w| (w.b.matmul(&w.a) + &w.weight) * scale(w)),
             ("update B·A is missing", |w| w.weight.shallow_clone()),
+            ("writes into its arguments", |w| {
+                w.weight.shallow_clone().g_add_(&(w.b.matmul(&w.a) * scale(w)))
+            }),
         ],
     );
 }
@@ -196,7 +215,7 @@ fn is_adam(walk: WeightWalk) -> bool {
 }
 
 #[test]
-fn adam_test() {
+pub fn adam_test() {
     let exercise = check::adam_test_exercise();
     accepts(&exercise, &[exercise.reference, is_adam]);
     rejects(

@@ -44,7 +44,7 @@ fn random_mask(cases: &mut Cases, batch: i64, query: i64, key: i64) -> Tensor {
     for row in 0..query {
         let _ = mask.select(1, row).select(1, row + 1).fill_(0);
     }
-    mask
+    cases.keep(mask)
 }
 
 fn hide(scores: &Tensor, mask: &Tensor) -> Tensor {
@@ -392,6 +392,13 @@ pub fn alignment_error_rate_exercise() -> Exercise<AlignmentErrorRate> {
                 |a, s, p| {
                     let one = |i: usize| reference_rate(&a[i..=i], &s[i..=i], &p[i..=i]);
                     (0..a.len()).map(one).sum::<f64>() / a.len() as f64
+                },
+            ),
+            Mistake::new(
+                "this is a division of whole numbers, 0 where not all is right: make both f64 first",
+                |a, s, p| {
+                    let [sure_hits, hits, found, sure, _] = counts(a, s, p);
+                    1.0 - ((sure_hits + hits) / (found + sure)).floor()
                 },
             ),
             Mistake::new("only the first sentence is counted", |a, s, p| {

@@ -402,6 +402,7 @@ pub fn hidden_places_exercise() -> Exercise<HiddenPlaces> {
             if cases.extreme() {
                 let _ = targets.get(1).fill_(IGNORE); // a row without a target
             }
+            let targets = cases.keep(targets);
             let (states, words) = pick(&hidden, &targets);
             let count = Outcome::new("the number of places", Tensor::from(words.size()[0]));
             let states =

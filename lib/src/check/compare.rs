@@ -8,16 +8,17 @@ use super::Outcome;
 
 /// A source of random cases; independent of libtorch's, so that a check does not change what a later
 /// cell draws.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Cases {
     case: u64,
     rng: ChaCha8Rng,
+    made: Vec<Tensor>,
 }
 
 impl Cases {
     /// Case number `case`, the same each time.
     pub fn new(case: u64) -> Self {
-        Self { case, rng: ChaCha8Rng::seed_from_u64(case) }
+        Self { case, rng: ChaCha8Rng::seed_from_u64(case), made: Vec::new() }
     }
 
     /// `true` for every fourth case: the one to be extreme in.
@@ -38,7 +39,7 @@ impl Cases {
     /// Random ids `[count]` below `vocab_size`.
     pub fn ids(&mut self, count: i64, vocab_size: i64) -> Tensor {
         let ids: Vec<i64> = (0..count).map(|_| self.rng.random_range(0..vocab_size)).collect();
-        Tensor::from_slice(&ids)
+        self.keep(Tensor::from_slice(&ids))
     }
 
     /// Between `low` and `high` ids below `vocab_size`, as a list.
@@ -51,9 +52,27 @@ impl Cases {
     pub fn tensor(&mut self, shape: &[i64], scale: f64) -> Tensor {
         let count: i64 = shape.iter().product();
         let numbers: Vec<f64> = (0..count).map(|_| self.rng.random_range(-scale..scale)).collect();
-        Tensor::from_slice(&numbers).reshape(shape).set_requires_grad(true)
+        self.keep(Tensor::from_slice(&numbers).reshape(shape).set_requires_grad(true))
+    }
+
+    /// `tensor`, which an answer must leave as it is: what the case has drawn, or made of that.
+    pub(super) fn keep(&mut self, tensor: Tensor) -> Tensor {
+        self.made.push(tensor.shallow_clone());
+        tensor
+    }
+
+    /// Whether all tensors kept hold the same numbers now as those of the same case in `other`: not if an answer has
+    /// written into its arguments.
+    pub(super) fn same_tensors(&self, other: &Self) -> bool {
+        self.made == other.made
     }
 }
+
+/// How the name of an outcome begins that was computed backwards: "the gradient of x", but not "a clipped gradient".
+pub(super) const GRADIENT: &str = "the gradient ";
+
+/// Why a gradient is 0 and should not be.
+const CUT: &str = "the graph is cut by detach, no_grad or a number that was taken out of a tensor";
 
 /// The gradients of Σ weight · output with respect to `inputs`, where the weights vary from number to
 /// number, so that a transposed or permuted result does not pass. An input that the output does not depend
@@ -116,6 +135,9 @@ pub(super) fn difference(got: &[Outcome], want: &[Outcome]) -> Option<String> {
         let limit = want.abs() * 1e-4 + 1e-5;
         let agrees = off.le_tensor(&limit).all().int64_value(&[]) == 1;
         (!agrees).then(|| {
+            if what.starts_with(GRADIENT) && got.abs().max().double_value(&[]) == 0.0 {
+                return format!("{what} is 0: {CUT}");
+            }
             let worst = off.flatten(0, -1).argmax(0, false).int64_value(&[]);
             let at = |tensor: &Tensor| tensor.flatten(0, -1).double_value(&[worst]);
             format!("{what} is off by up to {:.3}: got {:.5}, expected {:.5}", at(&off), at(&got), at(&want))

@@ -142,7 +142,10 @@ pub fn decays_exercise() -> Exercise<Decays> {
                 |name, _| name.ends_with("weight"),
             ),
             Mistake::new("everything decays: biases and the gains of norms must not", |_, _| true),
-            Mistake::new("nothing decays: matrices should", |_, _| false),
+            Mistake::new(
+                "nothing decays: matrices should, and a matrix has two dimensions, shape.len() >= 2, not > 2",
+                |_, _| false,
+            ),
             Mistake::new("this is the other group: matrices decay, vectors do not", |_, shape| {
                 shape.len() < 2
             }),
@@ -151,9 +154,6 @@ pub fn decays_exercise() -> Exercise<Decays> {
                  softmax",
                 |name, shape| shape.len() >= 2 && !name.starts_with("embedding"),
             ),
-            Mistake::new("a matrix has two dimensions: shape.len() >= 2, not > 2", |_, shape| {
-                shape.len() > 2
-            }),
             Mistake::new("the number of dimensions decides, not how large they are", |_, shape| {
                 shape.iter().product::<i64>() > 256
             }),
@@ -306,6 +306,7 @@ pub fn nucleus_exercise() -> Exercise<Nucleus> {
                     (logits.softmax(-1, None::<Kind>), cases.number(0.55, 0.9))
                 }
             };
+            let p = cases.keep(p);
             vec![Outcome::new("the distribution", nucleus(&p, reach))]
         },
     }
@@ -469,6 +470,7 @@ pub fn induction_score_exercise() -> Exercise<InductionScore> {
             let scores = cases.tensor(&[heads, time, time], 2.0).detach();
             let closed = Tensor::ones([time, time], (Kind::Bool, scores.device())).triu(1);
             let weights = scores.masked_fill(&closed, f64::NEG_INFINITY).softmax(-1, None::<Kind>);
+            let weights = cases.keep(weights);
             vec![Outcome::new("the scores", score(&weights, &ids))]
         },
     }

@@ -406,6 +406,7 @@ pub fn correlation_exercise() -> Exercise<Correlation> {
             let shift = if cases.extreme() { 20.0 } else { 1.0 };
             let cells = cases.tensor(&[time, units], 2.0).detach() + shift;
             let feature = cases.tensor(&[time], 1.0).detach().gt(0.2).to_kind(Kind::Double);
+            let (cells, feature) = (cases.keep(cells), cases.keep(feature));
             vec![Outcome::new("the correlation", correlation(&cells, &feature))]
         },
     }
@@ -437,6 +438,7 @@ fn walks(rows: i64, time: i64) -> Vec<(&'static str, Vec<Batch>)> {
     let wrapped = cut(6, rows, time, |n, row| (n * rows + row) * time);
     let gapped = cut(6, rows, time, |n, row| row * length + n * (time + 1));
     let overlapping = cut(6, rows, time, |n, row| row * length + n * (time - 1));
+    let later = cut(6, rows, time, |n, row| row * length + (n + n / 4) * time);
     let last_row = cut(6, rows, time, |n, row| {
         row * length + if row == rows - 1 { order[n as usize] } else { n } * time
     });
@@ -458,6 +460,10 @@ fn walks(rows: i64, time: i64) -> Vec<(&'static str, Vec<Batch>)> {
         ("it accepts streams that leave out a character between two batches", gapped),
         ("it accepts streams that read a character twice", overlapping),
         ("it accepts streams of which only the last row is out of order: compare all rows", last_row),
+        (
+            "it accepts streams that break off after some batches: compare every batch with the one before it",
+            later,
+        ),
     ]
 }
 

@@ -99,21 +99,31 @@ impl Outcome {
         Self::list([(count, Tensor::from(ids.len() as i64)), (which, Tensor::from_slice(ids))])
     }
 
-    /// Whether it was computed backwards: "the gradient of x", but not "a clipped gradient".
+    /// Whether it was computed backwards.
     fn is_gradient(&self) -> bool {
-        self.what.starts_with("the gradient ")
+        self.what.starts_with(compare::GRADIENT)
     }
 }
 
 /// How many random cases a function must pass.
 const CASES: u64 = 8;
 
+/// The cause where the results are right, and an argument is not what it was.
+const WRITES: &str =
+    "it writes into its arguments (methods that end in _ do): work on a copy, .copy(), or make new tensors";
+
 impl<F: Copy + 'static> Exercise<F> {
     /// Judges `answer` without printing.
     pub fn judge(&self, answer: F) -> Verdict {
-        for case in 0..CASES {
-            let want = (self.run)(self.reference, &mut Cases::new(case));
-            let got = match quietly(|| (self.run)(answer, &mut Cases::new(case))) {
+        self.judge_on(CASES, answer)
+    }
+
+    /// Judges `answer` on `count` random cases: a test may take more of them than a learner wants to wait for.
+    pub fn judge_on(&self, count: u64, answer: F) -> Verdict {
+        for case in 0..count {
+            let (mut known, mut cases) = (Cases::new(case), Cases::new(case));
+            let want = (self.run)(self.reference, &mut known);
+            let got = match quietly(|| (self.run)(answer, &mut cases)) {
                 Ok(got) => got,
                 Err(message) if message.starts_with("not yet implemented") => return Verdict::NotAttempted,
                 Err(message) => {
@@ -122,6 +132,9 @@ impl<F: Copy + 'static> Exercise<F> {
             };
             if let Some(difference) = compare::difference(&got, &want) {
                 return Verdict::Failed(self.cause(answer).unwrap_or(difference));
+            }
+            if !cases.same_tensors(&known) {
+                return Verdict::Failed(WRITES.into());
             }
         }
         Verdict::Passed

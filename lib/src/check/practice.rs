@@ -94,6 +94,10 @@ pub fn f1_exercise() -> Exercise<F1> {
                 },
             ),
             Mistake::new(
+                "this is a division of whole numbers, 0 for all below 1: make both f64 first",
+                |predicted, targets| harmonic(precision_recall(predicted, targets, 1)).floor(),
+            ),
+            Mistake::new(
                 "0 is divided by 0 where nothing right is found: F1 is 0 then",
                 |predicted, targets| {
                     let [hits, found, there] = counted(predicted, targets, 1);
@@ -434,6 +438,13 @@ pub fn p_value_exercise() -> Exercise<PValue> {
                 let (all, observed) = differences(x, y);
                 share(&all, |value| value >= observed - EQUAL) * all.len() as f64
             }),
+            Mistake::new(
+                "this is a division of whole numbers, 0 for all below 1: make both f64 first",
+                |x, y| {
+                    let (all, observed) = differences(x, y);
+                    share(&all, |value| value >= observed - EQUAL).floor()
+                },
+            ),
             Mistake::new(
                 "1 is added to both counts: that belongs to divisions drawn by chance; here all are there, the found one \
                  among them",

@@ -137,6 +137,10 @@ pub fn bleu_exercise() -> Exercise<BleuOfCounts> {
                 "the logarithms are added up: divide their sum by 4, for the fourth root of the product",
                 |m, t, o, r| 100.0 * penalty(o, r) * shares(m, t).iter().product::<f64>(),
             ),
+            Mistake::new(
+                "m / t is a division of whole numbers, 0 for every m below t: make both f64 first",
+                |_, _, _, _| 0.0,
+            ),
             Mistake::new("the score runs from 0 to 1 here: multiply by 100", |m, t, o, r| {
                 penalty(o, r) * geometric(m, t)
             }),
@@ -411,6 +415,7 @@ pub fn beam_step_exercise() -> Exercise<BeamStep> {
             let next = cases.tensor(&[batch, beam, vocab], 3.0).detach().log_softmax(-1, Kind::Double);
             let length = cases.ids(batch * beam, 9).view([batch, beam]) + 1;
             let alpha = cases.number(0.8, 1.5);
+            let [log_p, next, length] = [log_p, next, length].map(|tensor| cases.keep(tensor));
             let (beam, word, value) = step(&log_p, &next, &length, alpha);
             Outcome::list([
                 ("ln p of the best continuations", value),

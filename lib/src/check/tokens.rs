@@ -505,6 +505,10 @@ pub fn bits_per_byte_exercise() -> Exercise<BitsPerByte> {
                 "nats per token is a mean already: multiply by the tokens to get the total, then divide by the bytes",
                 |nats, _, text| nats / LN_2 / text.len() as f64,
             ),
+            Mistake::new(
+                "tokens / bytes is a division of whole numbers, 0 here: make both f64 first",
+                |_, _, _| 0.0,
+            ),
             Mistake::new("this is a perplexity: stay with the logarithm", |nats, tokens, text| {
                 (nats * tokens as f64 / text.len() as f64).exp()
             }),

@@ -114,6 +114,14 @@ pub fn sinusoidal_positions_exercise() -> Exercise<SinusoidalPositions> {
                     in_pairs(angles.slice(1, 0, None, 2).sin(), angles.slice(1, 1, None, 2).cos())
                 },
             ),
+            Mistake::new(
+                "2i / d_model is a division of whole numbers, 0 for every i: all columns get the same frequency; make \
+                 both f64 first",
+                |time, d_model| {
+                    let angles = angles(time, d_model, 0.0, 1.0, 2.0);
+                    in_pairs(angles.sin(), angles.cos())
+                },
+            ),
             Mistake::new("positions count from 0: yours begin with 1", |time, d_model| {
                 let angles = angles(time, d_model, 1.0, 1e4, 2.0);
                 in_pairs(angles.sin(), angles.cos())

@@ -89,6 +89,14 @@ pub fn mean_pooling_exercise() -> Exercise<MeanPooling> {
                 "this is the mean of the padding: the mask is true where a token stands",
                 |hidden, mask| mean_pool(hidden, &mask.logical_not()),
             ),
+            Mistake::new(
+                "this is the mean of the padding: the mask is true where a token stands",
+                |hidden, mask| {
+                    let padding = mask.logical_not(); // none in the longest row: 0/0
+                    masked_sum(hidden, &padding)
+                        / padding.to_kind(Kind::Double).sum_dim_intlist(1, true, Kind::Double)
+                },
+            ),
         ],
         run: |pool, cases| {
             let (batch, time, d) = (cases.size(2, 4), cases.size(4, 7), cases.size(3, 6));
@@ -100,7 +108,7 @@ pub fn mean_pooling_exercise() -> Exercise<MeanPooling> {
                 lengths[1] = time; // the longest row has no padding
             }
             let places = Tensor::arange(time, (Kind::Int64, hidden.device())).unsqueeze(0);
-            let mask = places.lt_tensor(&Tensor::from_slice(&lengths).unsqueeze(1));
+            let mask = cases.keep(places.lt_tensor(&Tensor::from_slice(&lengths).unsqueeze(1)));
             with_gradients("the mean", pool(&hidden, &mask), &["the gradient of the states"], &[&hidden])
         },
     }
