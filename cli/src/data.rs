@@ -67,6 +67,18 @@ pub fn data(course: &Course, args: &DataArgs) -> Result<()> {
 /// # Errors
 /// If it cannot be downloaded, or is not what it should be; nothing half is left.
 pub fn fetch(source: &Source, folders: &[PathBuf]) -> Result<PathBuf> {
+    fetch_by(download, source, folders)
+}
+
+/// As [`fetch`], by another way to download.
+///
+/// # Errors
+/// As [`fetch`].
+pub fn fetch_by(
+    download: impl FnOnce(&str) -> Result<Vec<u8>>,
+    source: &Source,
+    folders: &[PathBuf],
+) -> Result<PathBuf> {
     if let Some(path) = folders.iter().map(|folder| folder.join(source.file)).find(|path| path.is_file()) {
         let bytes = fs::read(&path).with_context(|| format!("{} cannot be read", path.display()))?;
         return verify(source, &bytes, &path.display().to_string()).map(|()| path);
@@ -81,8 +93,12 @@ pub fn fetch(source: &Source, folders: &[PathBuf]) -> Result<PathBuf> {
 }
 
 fn download(url: &str) -> Result<Vec<u8>> {
-    let agent =
-        ureq::Agent::config_builder().timeout_global(Some(Duration::from_secs(600))).build().new_agent();
+    let agent = ureq::Agent::config_builder()
+        .https_only(true)
+        .timeout_connect(Some(Duration::from_secs(8)))
+        .timeout_global(Some(Duration::from_secs(600)))
+        .build()
+        .new_agent();
     let mut response = agent.get(url).call()?;
     Ok(response.body_mut().with_config().limit(1 << 30).read_to_vec()?)
 }

@@ -15,10 +15,10 @@ use crate::setup;
 pub struct LabArgs {
     /// Only print the address, for servers.
     #[arg(long)]
-    no_browser: bool,
+    pub no_browser: bool,
     /// The port to listen on, if it is free.
     #[arg(long)]
-    port: Option<u16>,
+    pub port: Option<u16>,
     /// Instead works through lesson 01 in headless Chromium, with small budgets: runs all cells, answers an exercise wrongly, then
     /// rightly, restarts the kernel and runs all again (needs chromium and chromedriver).
     #[arg(long, conflicts_with_all = ["no_browser", "port"])]
@@ -39,6 +39,11 @@ pub fn lab(course: &Course, args: &LabArgs) -> Result<()> {
     if args.check {
         return check(course);
     }
+    bail!("JupyterLab does not start: {}; run `cargo course setup`", command(course, args).exec())
+}
+
+/// The command that [`lab`] becomes: it listens on 127.0.0.1 only, and makes up a token at each start.
+pub fn command(course: &Course, args: &LabArgs) -> Command {
     let mut jupyter = Command::new(course.venv_bin("jupyter"));
     jupyter.current_dir(&course.root).args(["lab", "--ip=127.0.0.1"]);
     if args.no_browser {
@@ -53,7 +58,7 @@ pub fn lab(course: &Course, args: &LabArgs) -> Result<()> {
     if rustix::process::geteuid().is_root() {
         jupyter.arg("--allow-root");
     }
-    bail!("JupyterLab does not start: {}; run `cargo course setup`", jupyter.exec())
+    jupyter
 }
 
 /// Works through a copy of lesson 01 in a browser; screenshots are kept in .course/lab-shots.
