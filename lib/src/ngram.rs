@@ -49,7 +49,9 @@ impl NGram {
             )));
         }
         if let Some(id) = ids.iter().find(|&&id| id < 0 || id >= vocab_size) {
-            return Err(Error::input(format!("id {id} is outside the vocabulary of {vocab_size}")));
+            return Err(Error::input(format!(
+                "id {id} is outside the vocabulary of {vocab_size}: give the tokenizer's vocab_size"
+            )));
         }
         let mut followers: Vec<HashMap<Box<[i64]>, Followers>> = vec![HashMap::new(); order];
         for (length, contexts) in followers.iter_mut().enumerate() {
@@ -69,7 +71,11 @@ impl NGram {
     /// # Panics
     /// If `order` is 0 or larger than this one's.
     pub fn shortened(&self, order: usize) -> Self {
-        assert!((1..=self.order).contains(&order), "order {order} from an n-gram of order {}", self.order);
+        let own = self.order;
+        assert!(
+            (1..=own).contains(&order),
+            "order {order} from an n-gram of order {own}: ask for 1 to {own}"
+        );
         Self { order, ..self.clone() }
     }
 
@@ -102,6 +108,13 @@ impl NGram {
     /// # Panics
     /// If `ids` is empty or holds an id outside the vocabulary.
     pub fn cross_entropy(&self, ids: &[i64]) -> f64 {
+        assert!(!ids.is_empty(), "the cross-entropy of no ids: give a text that is not empty");
+        let known = self.vocab_size as i64;
+        if let Some(id) = ids.iter().find(|&id| !(0..known).contains(id)) {
+            panic!(
+                "id {id} is outside the vocabulary of {known}: encode with the tokenizer of the text it was fit to"
+            );
+        }
         let nats: f64 = (0..ids.len()).map(|i| -self.log_prob(&ids[..i], ids[i])).sum();
         nats / ids.len() as f64
     }

@@ -31,11 +31,16 @@ impl Sampling {
     /// One id for each row of `logits` `[batch, vocab]` → `[batch]`.
     ///
     /// # Panics
-    /// As [`Sampling::distribution`].
+    /// As [`Sampling::distribution`], or if the logits hold NaN.
     pub fn choose(&self, logits: &Tensor) -> Tensor {
         match self {
             Self::Greedy => logits.argmax(-1, false),
-            _ => self.distribution(logits).multinomial(1, true).squeeze_dim(-1),
+            _ => {
+                let drawn = self.distribution(logits).f_multinomial(1, true).unwrap_or_else(|_| {
+                    panic!("no id can be drawn, the logits hold NaN or infinity: train anew with a lower learning rate")
+                });
+                drawn.squeeze_dim(-1)
+            }
         }
     }
 

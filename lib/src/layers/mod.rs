@@ -20,6 +20,7 @@ mod score;
 pub use attention::{attention_by_hand, scaled_dot_product_attention};
 pub use block::{Block, BlockConfig, DecoderBlock, NormOrder};
 pub use embedding::{Embedding, EmbeddingConfig};
+pub(crate) use embedding::{look_up, same_shape};
 pub use feed_forward::{Activation, FeedForward};
 pub use init::WeightInit;
 pub(crate) use init::linear;

@@ -35,7 +35,10 @@ pub fn alignment_error_rate<L: Eq + Hash>(found: &[Vec<L>], sure: &[Vec<L>], pos
         hits += found.intersection(&sure).count() + found.intersection(&possible).count();
         links += found.len() + sure.len();
     }
-    assert!(links > 0, "no links found and none sure: the alignment error rate is undefined");
+    assert!(
+        links > 0,
+        "no links found and none sure: the alignment error rate is undefined, so give a sentence with links"
+    );
     1.0 - hits as f64 / links as f64
 }
 

@@ -70,7 +70,11 @@ impl Confusion {
     /// # Panics
     /// If there is no such class.
     pub fn class(&self, class: i64) -> Scores {
-        let i = class as usize;
+        let (i, classes) = (class as usize, self.counts.nrows());
+        assert!(
+            (0..classes as i64).contains(&class),
+            "there is no class {class}: with {classes} classes it must be less"
+        );
         Scores::new(self.counts[[i, i]], self.counts.column(i).sum(), self.counts.row(i).sum())
     }
 

@@ -3,6 +3,7 @@
 use tch::{Tensor, nn};
 
 use super::{CellKind, LstmGates, Recurrent, RecurrentConfig, RecurrentState};
+use crate::layers::look_up;
 
 /// Sizes and options of a [`CharLm`].
 #[derive(Clone, Copy, Debug)]
@@ -79,8 +80,11 @@ impl CharLm {
     }
 
     /// [`forward`](Self::forward), with dropout if `train`.
+    ///
+    /// # Panics
+    /// If `ids` are of another shape or outside the vocabulary, or the state is of another batch or kind of cell.
     pub fn forward_t(&self, ids: &Tensor, state: &RecurrentState, train: bool) -> (Tensor, RecurrentState) {
-        let x = ids.apply(&self.embedding).dropout(self.dropout, train); // [batch, time, embed]
+        let x = look_up(&self.embedding.ws, ids, "ids").dropout(self.dropout, train); // [batch, time, embed]
         let (states, last) = self.recurrent.forward_t(&x, state, train);
         (states.dropout(self.dropout, train).apply(&self.head), last)
     }
@@ -90,6 +94,6 @@ impl CharLm {
     /// # Panics
     /// If the model is no LSTM.
     pub fn lstm_gates(&self, ids: &Tensor, state: &RecurrentState) -> Vec<LstmGates> {
-        self.recurrent.lstm_gates(&ids.apply(&self.embedding), state)
+        self.recurrent.lstm_gates(&look_up(&self.embedding.ws, ids, "ids"), state)
     }
 }

@@ -47,7 +47,15 @@ pub struct Decoded {
 
 impl Decoded {
     /// Mean cross-entropy in nats over the targets `[batch, tgt_time]` that are not [`IGNORE`].
+    ///
+    /// # Panics
+    /// If `targets` are of another shape.
     pub fn loss(&self, targets: &Tensor) -> Tensor {
+        let (said, wanted) = (self.logits.size(), targets.size());
+        assert!(
+            said[..2] == wanted,
+            "targets {wanted:?} for logits {said:?}: give tgt_out of the same batch as tgt_in"
+        );
         let logits = self.logits.flatten(0, 1);
         logits.cross_entropy_loss::<Tensor>(&targets.flatten(0, 1), None, tch::Reduction::Mean, IGNORE, 0.0)
     }

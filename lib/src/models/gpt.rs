@@ -12,7 +12,7 @@ use crate::data::IGNORE;
 use crate::error::{Error, Result};
 use crate::layers::{
     Activation, Block, BlockConfig, Embedding, EmbeddingConfig, LoraConfig, Mask, NormOrder, Positions,
-    Rotary, WeightInit, layer_norm,
+    Rotary, WeightInit, layer_norm, same_shape,
 };
 
 /// Sizes and choices of a [`Gpt`].
@@ -183,7 +183,7 @@ impl Gpt {
     /// `ids` `[batch, time]` → logits `[batch, time, vocab]` of the id after each.
     ///
     /// # Panics
-    /// If there are more positions than `block_size`.
+    /// If there are more positions than `block_size`, or an id lies outside the vocabulary.
     pub fn forward(&self, ids: &Tensor, train: bool) -> Tensor {
         let x = self.embedding.forward(ids, 0, train);
         let x = self.blocks.iter().fold(x, |x, block| block.forward(&x, &Mask::Causal, train));
@@ -194,8 +194,9 @@ impl Gpt {
     /// is the id after `ids[b, t]`.
     ///
     /// # Panics
-    /// If there are more positions than `block_size`.
+    /// As [`forward`](Self::forward), or if `targets` have another shape than `ids`.
     pub fn loss(&self, ids: &Tensor, targets: &Tensor, train: bool) -> Tensor {
+        same_shape(ids, targets);
         let logits = self.forward(ids, train).flatten(0, 1);
         let mean = tch::Reduction::Mean;
         logits.cross_entropy_loss::<Tensor>(&targets.flatten(0, 1), None, mean, IGNORE, 0.0)

@@ -124,9 +124,16 @@ impl Recurrent {
     /// [`forward`](Self::forward), with dropout between the layers if `train`.
     ///
     /// # Panics
-    /// If the state is that of another kind of cell.
+    /// If `x` is of another shape, or the state that of another batch or kind of cell.
     pub fn forward_t(&self, x: &Tensor, state: &RecurrentState, train: bool) -> (Tensor, RecurrentState) {
         let RecurrentConfig { kind, n_layers: n, bidirectional: both, .. } = self.config;
+        self.check(x);
+        let (batch, states) = (x.size()[0], state.hidden.size());
+        let want = [n * self.config.directions(), batch, self.config.hidden_dim];
+        assert!(
+            states == want,
+            "the state is {states:?}, not {want:?}: begin with zero_state({batch}) of this layer"
+        );
         let (params, (dropout, train)) = (&self.params, self.mode(train));
         match (kind, &state.hidden, &state.cell) {
             (CellKind::Lstm, hidden, Some(cell)) => {
@@ -151,11 +158,12 @@ impl Recurrent {
     /// last real step.
     ///
     /// # Panics
-    /// If a text is empty or begins with padding.
+    /// If a text is empty or begins with padding, or `x` or `mask` is of another shape.
     pub fn forward_masked(&self, x: &Tensor, mask: &Tensor, train: bool) -> (Tensor, RecurrentState) {
         let RecurrentConfig { kind, n_layers: n, bidirectional: both, .. } = self.config;
         let (params, (dropout, train)) = (&self.params, self.mode(train));
-        let lengths = lengths(mask);
+        self.check(x);
+        let lengths = lengths(mask, &x.size()[..2]);
         let order = lengths.argsort_stable(true, 0, true); // longest first, as the kernels ask
         let back = order.argsort(0, false).to_device(x.device());
         let sorted = x.index_select(0, &order.to_device(x.device()));
@@ -175,6 +183,14 @@ impl Recurrent {
         };
         let (states, _) = Tensor::internal_pad_packed_sequence(&data, &sizes, true, 0.0, mask.size()[1]);
         (states.index_select(0, &back), last.select(&back))
+    }
+
+    fn check(&self, x: &Tensor) {
+        let (size, input) = (x.size(), self.config.input_dim);
+        assert!(
+            size.len() == 3 && size[2] == input && x.numel() > 0,
+            "a recurrent layer needs x [batch, time, {input}] that is not empty, got {size:?}: change the input or input_dim"
+        );
     }
 
     /// Dropout, and whether the kernels run in training mode: cuDNN's give gradients in no other.
@@ -219,7 +235,13 @@ fn without_cell((states, hidden): (Tensor, Tensor)) -> (Tensor, RecurrentState) 
 }
 
 /// Real steps of each text, `[batch]`, on the CPU where the kernels want them.
-fn lengths(mask: &Tensor) -> Tensor {
+fn lengths(mask: &Tensor, size: &[i64]) -> Tensor {
+    assert!(
+        mask.size() == size && mask.kind() == Kind::Bool,
+        "the mask must be Bool {size:?} as the texts, got {:?} {:?}: make it of the same ids, e.g. with ids.ne(0)",
+        mask.kind(),
+        mask.size()
+    );
     let lengths = mask.sum_dim_intlist(1, false, Kind::Int64);
     let steps = Tensor::arange(mask.size()[1], (Kind::Int64, mask.device()));
     assert!(

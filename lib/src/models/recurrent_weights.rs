@@ -40,7 +40,8 @@ impl Recurrent {
     /// # Panics
     /// If this is no LSTM, or bidirectional.
     pub fn lstm_gates(&self, x: &Tensor, state: &RecurrentState) -> Vec<LstmGates> {
-        let cells = state.cell.as_ref().expect("an LSTM's state: begin with its zero_state");
+        self.check_kind(CellKind::Lstm);
+        let cells = state.cell.as_ref().expect("this is no LSTM's state: begin with zero_state of the layer");
         let mut x = x.shallow_clone();
         self.layers()
             .map(|layer| {
@@ -58,6 +59,7 @@ impl Recurrent {
     /// # Panics
     /// If this is no GRU, or bidirectional.
     pub fn gru_gates(&self, x: &Tensor, state: &RecurrentState) -> Vec<GruGates> {
+        self.check_kind(CellKind::Gru);
         let mut x = x.shallow_clone();
         self.layers()
             .map(|layer| {
@@ -75,8 +77,19 @@ impl Recurrent {
     }
 
     fn cell_params(&self, kind: CellKind, index: usize) -> &[Tensor; 4] {
-        assert_eq!(self.config.kind, kind, "weights of another kind of cell were asked for");
+        self.check_kind(kind);
         let (cells, _) = self.params.as_chunks();
-        &cells[index]
+        let count = cells.len();
+        cells
+            .get(index)
+            .unwrap_or_else(|| panic!("there is no cell {index}: this layer has cells 0 to {}", count - 1))
+    }
+
+    fn check_kind(&self, kind: CellKind) {
+        let own = self.config.kind;
+        assert!(
+            own == kind,
+            "this layer is of kind {own:?}, not {kind:?}: ask for what {own:?} has, or build the other"
+        );
     }
 }

@@ -7,7 +7,7 @@ use super::decoded::joined;
 use super::{CellKind, Decoded, DecoderState, Recurrent, RecurrentConfig, RecurrentState, Translation};
 use crate::decode::greedy;
 use crate::error::{Error, Result};
-use crate::layers::{Attention, Memory, Score};
+use crate::layers::{Attention, Memory, Score, look_up};
 use crate::no_grad;
 
 /// Sizes and options of a [`Seq2Seq`].
@@ -124,6 +124,9 @@ impl Seq2Seq {
     /// [`forward`](Self::forward) with dropout if `train`, and with scheduled sampling (Bengio et al. 2015):
     /// at each step after the first, each text's previous word is the right one with probability
     /// `teacher_forcing`, else the one that the model itself finds most probable. At 0 the model runs free.
+    ///
+    /// # Panics
+    /// If ids or mask are of another shape, or an id lies outside its vocabulary.
     pub fn forward_t(
         &self,
         src: &Tensor,
@@ -193,7 +196,7 @@ impl Seq2Seq {
     }
 
     fn start_t(&self, src: &Tensor, src_mask: &Tensor, train: bool) -> DecoderState {
-        let x = src.apply(&self.src_embedding).dropout(self.config.dropout, train);
+        let x = look_up(&self.src_embedding.ws, src, "source ids").dropout(self.config.dropout, train);
         let (states, last) = self.encoder.forward_masked(&x, src_mask, train);
         let recurrent = if self.config.bidirectional { last.join_directions() } else { last };
         let memory = self.attention.as_ref().map(|(attention, _)| attention.memory(&states, src_mask));
@@ -207,7 +210,7 @@ impl Seq2Seq {
         state: &DecoderState,
         train: bool,
     ) -> (Tensor, Option<Tensor>, RecurrentState) {
-        let x = ids.apply(&self.tgt_embedding).dropout(self.config.dropout, train);
+        let x = look_up(&self.tgt_embedding.ws, ids, "target ids").dropout(self.config.dropout, train);
         let (mut states, last) = self.decoder.forward_t(&x, &state.recurrent, train);
         let mut weights = None;
         if let (Some((attention, combine)), Some(memory)) = (&self.attention, &state.memory) {

@@ -12,7 +12,7 @@ use crate::data::IGNORE;
 use crate::decode::greedy;
 use crate::error::{Error, Result};
 use crate::layers::{
-    Activation, BlockConfig, Embedding, EmbeddingConfig, NormOrder, Positions, Rotary, WeightInit,
+    Activation, BlockConfig, Embedding, EmbeddingConfig, NormOrder, Positions, Rotary, WeightInit, same_shape,
 };
 use crate::no_grad;
 
@@ -146,7 +146,7 @@ impl Transformer {
     /// the right previous ids, beginning with the start id.
     ///
     /// # Panics
-    /// If a sequence is longer than `block_size`.
+    /// If a sequence is longer than `block_size`, an id lies outside its vocabulary, or shapes differ.
     pub fn forward(&self, src: &Tensor, src_mask: &Tensor, tgt_in: &Tensor, train: bool) -> Tensor {
         let memory = self.encoder.forward(src, src_mask, train);
         self.decoder.forward(tgt_in, &memory, src_mask, train)
@@ -154,6 +154,9 @@ impl Transformer {
 
     /// Mean cross-entropy in nats over the targets `tgt_out` `[batch, tgt_time]` that are not [`IGNORE`]; each
     /// target shares out `smoothing` of its probability evenly (Vaswani et al. 2017, § 5.4: 0.1; else 0).
+    ///
+    /// # Panics
+    /// As [`forward`](Self::forward), or if `tgt_out` has another shape than `tgt_in`.
     pub fn loss(
         &self,
         src: &Tensor,
@@ -163,6 +166,7 @@ impl Transformer {
         smoothing: f64,
         train: bool,
     ) -> Tensor {
+        same_shape(tgt_in, tgt_out);
         let logits = self.forward(src, src_mask, tgt_in, train).flatten(0, 1);
         let mean = tch::Reduction::Mean;
         logits.cross_entropy_loss::<Tensor>(&tgt_out.flatten(0, 1), None, mean, IGNORE, smoothing)

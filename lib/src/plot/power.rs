@@ -40,7 +40,8 @@ impl PowerLaw {
 /// If `xs` and `ys` are not equally many.
 pub fn power_law(xs: impl Values, ys: impl Values) -> PowerLaw {
     let (xs, ys) = (xs.values(), ys.values());
-    assert_eq!(xs.len(), ys.len(), "a power law needs as many x values as y values");
+    let (x, y) = (xs.len(), ys.len());
+    assert!(x == y, "a power law needs as many x values as y values: got {x} and {y}");
     let fits = |v: f64| v.is_finite() && v > 0.0;
     let points = xs.iter().zip(&ys).filter(|(x, y)| fits(**x) && fits(**y));
     let points: Vec<(f64, f64)> = points.map(|(x, y)| (x.ln(), y.ln())).collect();

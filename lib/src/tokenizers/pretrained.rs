@@ -5,6 +5,7 @@ use std::path::Path;
 use ::tokenizers::models::unigram::{Unigram, UnigramTrainer};
 use ::tokenizers::pre_tokenizers::metaspace::Metaspace;
 use ::tokenizers::{AddedToken, Tokenizer as Library, models::TrainerWrapper};
+use serde::de::IgnoredAny;
 
 use super::{OUTSIDE, Tokenizer};
 use crate::error::{Error, Result};
@@ -28,7 +29,7 @@ impl Pretrained {
         let bytes = std::fs::read(&path).map_err(|source| {
             Error::file(&path, source, "give a tokenizer.json or the folder of a model that has one")
         })?;
-        let library = Library::from_bytes(bytes).map_err(|error| {
+        let library = parse(&bytes).map_err(|error| {
             Error::input(format!("{}: no tokenizer in this file: {error}; download it again", path.display()))
         })?;
         Ok(Self::new(library))
@@ -40,6 +41,9 @@ impl Pretrained {
     /// # Errors
     /// If the text has more different characters than `vocab_size`, or too little to learn from.
     pub fn unigram(text: &str, vocab_size: i64) -> Result<Self> {
+        if text.trim().is_empty() {
+            return Err(Error::input("no Unigram vocabulary from a text without words: give more text"));
+        }
         let mut library = Library::new(Unigram::default());
         library.with_pre_tokenizer(Some(Metaspace::default()));
         library.with_decoder(Some(Metaspace::default()));
@@ -73,7 +77,7 @@ impl Pretrained {
             Some(second) => self.library.encode((first, second), true),
             None => self.library.encode(first, true),
         };
-        let encoding = encoding.expect("a vocabulary with a token for unknown text");
+        let encoding = encoding.unwrap_or_else(|error| lacks_unknown(error));
         let wide = |numbers: &[u32]| numbers.iter().map(|&n| n.into()).collect();
         (wide(encoding.get_ids()), wide(encoding.get_type_ids()))
     }
@@ -85,8 +89,7 @@ impl Tokenizer for Pretrained {
     /// # Panics
     /// If the file's vocabulary lacks the token for unknown text.
     fn encode(&self, text: &str) -> Vec<i64> {
-        let encoding =
-            self.library.encode_fast(text, false).expect("a vocabulary with a token for unknown text");
+        let encoding = self.library.encode_fast(text, false).unwrap_or_else(|error| lacks_unknown(error));
         encoding.get_ids().iter().map(|&id| id.into()).collect()
     }
 
@@ -112,4 +115,17 @@ impl Tokenizer for Pretrained {
     fn id(&self, token: &str) -> Option<i64> {
         self.library.token_to_id(token).map(i64::from)
     }
+}
+
+/// The library panics on some files, e.g. on half of one: they are refused like all others.
+fn parse(bytes: &[u8]) -> std::result::Result<Library, String> {
+    serde_json::from_slice::<IgnoredAny>(bytes).map_err(|error| error.to_string())?;
+    let result = std::panic::catch_unwind(|| Library::from_bytes(bytes));
+    result.map_err(|_| "its parts do not fit together".to_string())?.map_err(|error| error.to_string())
+}
+
+fn lacks_unknown(error: impl std::fmt::Display) -> ! {
+    panic!(
+        "this tokenizer cannot encode the text: {error}; use one with a token for unknown text, or drop such text"
+    )
 }

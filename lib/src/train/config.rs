@@ -75,6 +75,14 @@ impl TrainConfig {
         if !(self.lr > 0.0 && self.lr.is_finite()) {
             return wrong(&format!("lr {} must be a positive number, e.g. 1e-3", self.lr));
         }
+        let shares = [
+            ("final_lr", self.final_lr),
+            ("weight_decay", self.weight_decay),
+            ("warmup", self.warmup as f64),
+        ];
+        if let Some((name, share)) = shares.iter().find(|(_, share)| !(0.0..f64::INFINITY).contains(share)) {
+            return wrong(&format!("{name} {share} must not be negative or NaN; 0 switches it off"));
+        }
         if self.clip.is_nan() || self.clip <= 0.0 {
             return wrong(&format!("clip {} must be positive; f64::INFINITY switches it off", self.clip));
         }

@@ -30,7 +30,10 @@ pub fn evaluate(batches: impl Iterator<Item = Batch>, mut loss: impl FnMut(&Batc
             losses.push(loss(&batch).double_value(&[]));
         }
     });
-    assert!(!losses.is_empty(), "nothing to evaluate: the iterator gave no batch");
+    assert!(
+        !losses.is_empty(),
+        "nothing to evaluate, the iterator gave no batch: make a new one, or take more text"
+    );
     let count = losses.len() as f64;
     let mean = losses.iter().sum::<f64>() / count;
     let variance = losses.iter().map(|loss| (loss - mean).powi(2)).sum::<f64>() / (count - 1.0).max(1.0);

@@ -57,17 +57,22 @@ impl History {
 
     pub(super) fn read(&mut self, pending: &mut Vec<(Tensor, Tensor)>) -> Result<()> {
         for (loss, norm) in pending.drain(..) {
-            let loss = loss.to_kind(Kind::Double).double_value(&[]);
-            if !loss.is_finite() {
+            let (loss, norm) = (loss.to_kind(Kind::Double).double_value(&[]), norm.double_value(&[]));
+            let first = self.train.first().unwrap_or(&loss).abs().max(1.0);
+            let wrong = [
+                (!loss.is_finite(), "the loss is", loss),
+                (!norm.is_finite(), "the norm of the gradient is", norm),
+                (loss.abs() > 1e6 * first, "the loss has grown to", loss),
+            ];
+            if let Some((_, what, number)) = wrong.iter().find(|(wrong, ..)| *wrong) {
                 return Err(Error::Training(format!(
-                    "{}: the loss is {loss} at step {}: lower the learning rate, clip the gradient, or look \
-                     for NaN in the data",
+                    "{}: {what} {number} at step {}: lower the learning rate, clip the gradient, or look for NaN in the data",
                     self.name,
                     self.train.len()
                 )));
             }
             self.train.push(loss);
-            self.grad_norm.push(norm.double_value(&[]));
+            self.grad_norm.push(norm);
         }
         Ok(())
     }
@@ -104,6 +109,14 @@ impl History {
             validation: take("validation")?.try_into()?,
             seconds: take("seconds")?.try_into()?,
         })
+    }
+
+    /// Whether this is what a run has after `step` steps: a loss for each, and validations in their order.
+    pub(super) fn fits(&self, step: i64) -> bool {
+        let losses = [&self.train, &self.grad_norm].iter().all(|numbers| numbers.len() as i64 == step);
+        let validations = [&self.validation, &self.seconds].iter().all(|n| n.len() == self.steps.len());
+        let steps = std::iter::once(&0).chain(&self.steps).chain([&step]);
+        losses && validations && steps.is_sorted()
     }
 
     /// The newest validation as a line of text.

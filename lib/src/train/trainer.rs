@@ -7,7 +7,7 @@ use tch::{Device, Tensor, nn::VarStore};
 
 use super::resume::Run;
 use super::{AdamW, History, TrainConfig, clip_grad_norm};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::no_grad;
 use crate::runtime::quick;
 
@@ -30,10 +30,10 @@ use crate::runtime::quick;
 /// A run draws a seed from libtorch's generator when it starts, and seeds the generator anew before every
 /// step from that seed and the step's number: dropout, and batches drawn with libtorch, depend on nothing
 /// else. So a run that goes on from a checkpoint ([`resumable`](Self::resumable)) repeats the run that was
-/// never interrupted, bit for bit on the CPU, if the loss closure takes its data by the number it receives
-/// or from an iterator that was moved there (`streams.endless().skip_to(trainer.next_batch())`), and if
-/// what it carries from batch to batch lies in a tensor that the trainer knows
-/// ([`with_state`](Self::with_state)).
+/// never interrupted, bit for bit on the same CPU with as many threads, if the loss closure takes its data by
+/// the number it receives or from an iterator that was moved there
+/// (`streams.endless().skip_to(trainer.next_batch())`), and if what it carries from batch to batch lies in a
+/// tensor that the trainer knows ([`with_state`](Self::with_state)).
 #[derive(Debug)]
 pub struct Trainer {
     pub(super) config: TrainConfig,
@@ -73,8 +73,12 @@ impl Trainer {
     /// printed.
     ///
     /// # Errors
-    /// If the loss is not a finite number: the message names the step. The variables keep the last values.
+    /// If the loss or its gradient is not a finite number, or the loss has grown a million times: the message names the
+    /// step. The variables keep the last values, and the checkpoint those of a good step.
     /// If a checkpoint cannot be written.
+    ///
+    /// # Panics
+    /// If the loss is not one number with a graph.
     pub fn fit(
         &mut self,
         name: &str,
@@ -104,6 +108,7 @@ impl Trainer {
             if run.step % saving.every == 0 || run.is_over(&self.config) {
                 run.history.read(&mut pending)?; // waits for a card
                 run.seconds = seconds();
+                self.check_weights(&run)?;
                 self.checkpoint(&run)?.save(&saving.path)?;
             }
         }
@@ -122,6 +127,11 @@ impl Trainer {
         let batches = step * accumulate..(step + 1) * accumulate;
         let losses = batches.map(|batch| {
             let part = precision.run(self.device(), || loss(batch)) / accumulate;
+            assert!(
+                part.numel() == 1 && part.requires_grad(),
+                "the loss closure must give one number with a graph, got {:?}: take the mean, and do not detach it",
+                part.size()
+            );
             part.backward(); // measured as fast as `run_backward` into a list, and skips frozen variables
             part.detach()
         });
@@ -129,6 +139,19 @@ impl Trainer {
         let norm = clip_grad_norm(self.optimizer.parameters(), clip);
         self.optimizer.step(self.config.lr_at(step));
         (total, norm)
+    }
+
+    /// Refuses weights that the last step has spoilt: its loss was taken before, and the checkpoint must stay good.
+    fn check_weights(&self, run: &Run) -> Result<()> {
+        let finite = |p: &Tensor| p.isfinite().all().int64_value(&[]) == 1;
+        if self.optimizer.parameters().iter().all(finite) {
+            return Ok(());
+        }
+        Err(Error::Training(format!(
+            "{}: a weight is no finite number after step {}: lower the learning rate; the last checkpoint is still good",
+            run.history.name,
+            run.step - 1
+        )))
     }
 
     fn device(&self) -> Device {

@@ -3,7 +3,7 @@
 use tch::{Tensor, nn};
 
 use super::config::{BertConfig, STD};
-use crate::layers::{Embedding, EmbeddingConfig, Positions, layer_norm};
+use crate::layers::{Embedding, EmbeddingConfig, Positions, layer_norm, look_up};
 
 #[derive(Debug)]
 pub(super) struct Embeddings {
@@ -36,7 +36,7 @@ impl Embeddings {
     pub(super) fn forward(&self, ids: &Tensor, segments: &Tensor, train: bool) -> Tensor {
         let mut sum = self.words.forward(ids, 0, train);
         if let Some(table) = &self.segments {
-            sum += Tensor::embedding(table, segments, -1, false, false);
+            sum += look_up(table, segments, "segments");
         }
         sum.apply(&self.norm).dropout(self.dropout, train)
     }

@@ -109,9 +109,19 @@ impl Bert {
     /// is elsewhere changes nothing. A DistilBERT ignores `segments`.
     ///
     /// # Panics
-    /// If the rows are longer than `block_size`.
+    /// If the rows are longer than `block_size`, shapes differ, or an id lies outside the vocabulary.
     pub fn forward(&self, ids: &Tensor, segments: &Tensor, mask: &Tensor, train: bool) -> Tensor {
-        self.forward_from(0, &self.embeddings.forward(ids, segments, train), mask, train)
+        self.forward_from(0, &self.embed(ids, segments, mask, train), mask, train)
+    }
+
+    fn embed(&self, ids: &Tensor, segments: &Tensor, mask: &Tensor, train: bool) -> Tensor {
+        let sizes = [ids, segments, mask].map(Tensor::size);
+        assert!(
+            sizes.iter().all(|size| *size == sizes[0]),
+            "ids, segments and mask must have one shape [batch, time], got {sizes:?}: make the others of the ids, e.g. \
+             ids.zeros_like() and ids.ne(0)"
+        );
+        self.embeddings.forward(ids, segments, train)
     }
 
     /// The hidden states that layer `layer` reads, `[batch, time, d_model]`, out of training: 0 reads the embeddings.
@@ -121,9 +131,9 @@ impl Bert {
     /// # Panics
     /// If there are fewer than `layer` layers.
     pub fn forward_until(&self, layer: usize, ids: &Tensor, segments: &Tensor, mask: &Tensor) -> Tensor {
+        let embedded = self.embed(ids, segments, mask, false);
         let mask = Mask::Where(key_mask(mask));
-        let embedded = self.embeddings.forward(ids, segments, false);
-        self.layers[..layer].iter().fold(embedded, |x, layer| layer.forward(&x, &mask, false))
+        self.first(layer).0.iter().fold(embedded, |x, layer| layer.forward(&x, &mask, false))
     }
 
     /// What [`forward`](Self::forward) makes of the states `hidden` `[batch, time, d_model]` that layer `layer` reads.
@@ -132,14 +142,22 @@ impl Bert {
     /// If there are fewer than `layer` layers.
     pub fn forward_from(&self, layer: usize, hidden: &Tensor, mask: &Tensor, train: bool) -> Tensor {
         let mask = Mask::Where(key_mask(mask));
-        self.layers[layer..].iter().fold(hidden.shallow_clone(), |x, layer| layer.forward(&x, &mask, train))
+        self.first(layer).1.iter().fold(hidden.shallow_clone(), |x, layer| layer.forward(&x, &mask, train))
+    }
+
+    /// The first `count` layers, and the others.
+    fn first(&self, count: usize) -> (&[Block], &[Block]) {
+        let layers = self.layers.len();
+        self.layers
+            .split_at_checked(count)
+            .unwrap_or_else(|| panic!("layer {count} of a BERT with {layers}: ask for 0 to {layers}"))
     }
 
     /// [`forward`](Self::forward) out of training, with everything on the way for a plot.
     pub fn trace(&self, ids: &Tensor, segments: &Tensor, mask: &Tensor) -> BertTrace {
-        let mask = Mask::Where(key_mask(mask));
         let mut trace =
-            BertTrace { hidden: vec![self.embeddings.forward(ids, segments, false)], weights: Vec::new() };
+            BertTrace { hidden: vec![self.embed(ids, segments, mask, false)], weights: Vec::new() };
+        let mask = Mask::Where(key_mask(mask));
         for (i, layer) in self.layers.iter().enumerate() {
             let (hidden, weights) = layer.forward_with_weights(&trace.hidden[i], &mask);
             trace.hidden.push(hidden);

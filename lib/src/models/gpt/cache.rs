@@ -67,7 +67,15 @@ impl Gpt {
 
     /// Reads more `ids` `[batch, time]`, at least one, after those in `cache` → logits `[batch, vocab]` of the
     /// next one. Runs without gradients.
+    ///
+    /// # Panics
+    /// If `ids` are of another shape or batch, or outside the vocabulary.
     pub fn next_logits(&self, ids: &Tensor, cache: &mut GptCache) -> Tensor {
+        let (size, batch) = (ids.size(), cache.window.size()[0]);
+        assert!(
+            size.len() == 2 && size[0] == batch && size[1] > 0,
+            "the cache reads ids [{batch}, time], at least one, got {size:?}: make a cache for as many rows as there are"
+        );
         no_grad(|| {
             let ids = cache.push(ids);
             let mut x = self.embedding.forward(&ids, cache.layers[0].len(), false);

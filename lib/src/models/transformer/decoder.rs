@@ -81,8 +81,13 @@ impl Decoder {
     /// `[batch, src_time]` Bool → logits `[batch, time, vocab]`.
     ///
     /// # Panics
-    /// If there are more positions than `block_size`.
+    /// If there are more positions than `block_size`, an id lies outside the vocabulary, or the batches differ.
     pub fn forward(&self, ids: &Tensor, memory: &Tensor, src_mask: &Tensor, train: bool) -> Tensor {
+        let [target, source, mask] = [ids, memory, src_mask].map(|of| of.size().first().copied());
+        assert!(
+            target == source && source == mask,
+            "targets, memory and source mask are of {target:?}, {source:?} and {mask:?} rows: give the same batch to all"
+        );
         let mask = Mask::Where(key_mask(src_mask));
         let mut x = self.embedding.forward(ids, 0, train);
         for block in &self.blocks {

@@ -36,8 +36,13 @@ impl Encoder {
     /// stands at a padded position means nothing.
     ///
     /// # Panics
-    /// If there are more positions than `block_size`.
+    /// If there are more positions than `block_size`, the mask has another shape, or an id lies outside the vocabulary.
     pub fn forward(&self, ids: &Tensor, mask: &Tensor, train: bool) -> Tensor {
+        let (size, masked) = (ids.size(), mask.size());
+        assert!(
+            size == masked,
+            "the mask is {masked:?} and the ids {size:?}: make it of the ids, e.g. with ids.ne(0)"
+        );
         let mask = Mask::Where(key_mask(mask));
         let x = self.embedding.forward(ids, 0, train);
         let x = self.blocks.iter().fold(x, |x, block| block.forward(&x, &mask, train));
