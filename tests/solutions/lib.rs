@@ -39,7 +39,8 @@ mod cells {
 
 /// How many random cases a solution must pass: a few, or as many as `LLM_COURSE_CASES` says.
 fn cases() -> u64 {
-    std::env::var("LLM_COURSE_CASES").map_or(40, |count| count.parse().expect("LLM_COURSE_CASES is a number"))
+    std::env::var("LLM_COURSE_CASES")
+        .map_or(200, |count| count.parse().expect("LLM_COURSE_CASES is a number"))
 }
 
 fn judged<F: Copy + 'static>(exercise: Exercise<F>, answer: F) -> (&'static str, Verdict) {
