@@ -30,15 +30,20 @@ pub fn check(course: &Course) -> Result<()> {
 }
 
 /// A folder whose name the kernel and the loader can read: evcxr hands the paths of compiled cells on between
-/// spaces, the loader's list of folders is cut at `:` and `;`, and shells read quotes, `$` and `\`.
+/// spaces and fails at `%`, the loader's list of folders is cut at `:` and `;`, and shells read quotes, `$` and `\`.
 ///
 /// # Errors
 /// If the checkout's path has such a character.
 pub fn folder(course: &Course) -> Result<()> {
     let path = course.root.to_str().with_context(|| format!("{}: no UTF-8", course.root.display()))?;
-    match path.chars().find(|&letter| letter.is_whitespace() || letter.is_control() || ":;'\"`$\\".contains(letter)) {
+    match path
+        .chars()
+        .find(|&letter| letter.is_whitespace() || letter.is_control() || ":;%'\"`$\\".contains(letter))
+    {
         Some(letter) => {
-            bail!("the Rust kernel cannot work below {path}, for it has a {letter:?}: move the course's folder")
+            bail!(
+                "the Rust kernel cannot work below {path}, for it has a {letter:?}: move the course's folder"
+            )
         }
         None => Ok(()),
     }

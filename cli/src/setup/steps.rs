@@ -38,8 +38,7 @@ impl Step<'_> {
 /// # Errors
 /// The first error; what was done before it keeps its stamp.
 pub fn carry_out(home: &Path, prepare: impl FnOnce() -> Result<()>, steps: &[Step]) -> Result<()> {
-    fs::create_dir_all(home.join("stamps"))
-        .with_context(|| unwritable(home))?;
+    fs::create_dir_all(home.join("stamps")).with_context(|| unwritable(home))?;
     let _lock = lock(home)?;
     if steps.iter().any(|step| !step.is_done(home)) {
         prepare()?;
@@ -138,6 +137,15 @@ pub fn advice(output: &str) -> String {
         return "no network: connect, then run `cargo course setup` again; it goes on where it stopped"
             .into();
     }
+    if output.contains("DO NOT MATCH THE HASHES") {
+        let package =
+            output.lines().skip_while(|line| !line.contains("DO NOT MATCH")).nth(1).unwrap_or_default();
+        let package = package.trim().split(" from ").next().unwrap_or_default();
+        return format!(
+            "{package} was not installed, for its bytes are not those that the course was tested with: try again, or \
+             from another network"
+        );
+    }
     if output.contains("No space left") {
         return "the disk is full: make room for 8 GB, then run `cargo course setup` again".into();
     }
@@ -152,11 +160,14 @@ pub fn advice(output: &str) -> String {
 #[cfg(target_os = "linux")]
 fn end_with_this_thread(command: &mut Command) {
     use std::os::unix::process::CommandExt;
-    // SAFETY: the closure makes one system call and allocates nothing.
+    let parent = rustix::process::getpid();
+    // SAFETY: the closure makes two system calls and allocates nothing.
     unsafe {
-        command.pre_exec(|| {
-            rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))
-                .map_err(Into::into)
+        command.pre_exec(move || {
+            rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))?;
+            // The parent may have ended before it asked for the signal.
+            let orphaned = rustix::process::getppid() != Some(parent);
+            if orphaned { Err(std::io::ErrorKind::BrokenPipe.into()) } else { Ok(()) }
         });
     }
 }
