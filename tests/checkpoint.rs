@@ -1,11 +1,13 @@
 //! Checkpoints: an interrupted run repeats the uninterrupted one, and a damaged file is never believed.
 
+use std::fs::File;
+use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, SystemTime};
 
 use llm_course::data::{Split, TextDataset};
 use llm_course::models::{CellKind, CharLm, CharLmConfig};
@@ -25,6 +27,17 @@ fn config() -> TrainConfig {
     TrainConfig { lr: 1e-2, warmup: 10, patience: Some(9), ..steps }
 }
 
+fn data() -> llm_course::Result<TextDataset> {
+    TextDataset::from_text("rhyme", &"one, two, buckle my shoe; ".repeat(40))
+}
+
+fn model(data: &TextDataset) -> (nn::VarStore, CharLm) {
+    let vs = nn::VarStore::new(Device::Cpu);
+    let vocab_size = data.tokenizer.chars().len() as i64;
+    let model = CharLm::new(&vs.root(), CharLmConfig::new(CellKind::Rnn, vocab_size, 8, 16));
+    (vs, model)
+}
+
 /// A run of a recurrent model with dropout, whose hidden state goes from batch to batch, over noisy ids. Only
 /// a run from the beginning may depend on `seed`. Returns the history and the final variables.
 fn train(
@@ -33,10 +46,9 @@ fn train(
     mut before: impl FnMut(i64),
 ) -> llm_course::Result<(History, Vec<Tensor>)> {
     tch::manual_seed(seed);
-    let data = TextDataset::from_text("rhyme", &"one, two, buckle my shoe; ".repeat(40))?;
-    let vs = nn::VarStore::new(Device::Cpu);
+    let data = data()?;
+    let (vs, model) = model(&data);
     let vocab_size = data.tokenizer.chars().len() as i64;
-    let model = CharLm::new(&vs.root(), CharLmConfig::new(CellKind::Rnn, vocab_size, 8, 16));
     let mut state = model.zero_state(4);
     let mut trainer = Trainer::new(&vs, config())?.with_state("hidden", &state.hidden);
     if let Some((path, every)) = checkpoint {
@@ -98,39 +110,185 @@ fn a_run_that_crashed_four_times_repeats_the_one_that_did_not() {
     assert_same(&train(78, Some((&path, 5)), |_| panic!("trained again")).expect("finite"), &whole);
 }
 
-/// In the child, trains slowly and saves after every step, until it is killed.
+/// Tells the test, started anew in a child, where to train.
+const CHILD: &str = "LLM_COURSE_TEST_CHECKPOINT";
+/// Steps between the child's checkpoints.
+const EVERY: &str = "LLM_COURSE_TEST_EVERY";
+
+/// What a child does: trains until it is killed, and notes each batch that it begins, or why it had to stop.
+fn child(path: &Path) {
+    let every = std::env::var(EVERY).map_or(1, |every| every.parse().expect("a number"));
+    let beside = |ending| File::options().append(true).create(true).open(path.with_added_extension(ending));
+    let mut notes = beside("notes").expect("a folder to write in");
+    let seed = if path.exists() { 99 } else { 1 }; // after the first checkpoint the seed must not matter
+    let slowly = |batch| {
+        let _ = writeln!(notes, "{batch}");
+        std::thread::sleep(Duration::from_millis(if batch < 150 { 1 } else { 100 }));
+    };
+    if let Err(error) = train(seed, Some((path, every)), slowly) {
+        write!(beside("error").expect("a folder to write in"), "{error}").expect("room for a line");
+    }
+}
+
+/// The test `name` in a child, through `shell` if there are limits to set.
+fn start(name: &str, path: &Path, every: i64, shell: &str) -> Child {
+    let mut child = Command::new("sh");
+    child.args(["-c", &format!("{shell} exec \"$0\" \"$@\"")]);
+    child.arg(std::env::current_exe().expect("this test")).args(["--exact", name]);
+    child.env(CHILD, path).env(EVERY, every.to_string()).stdout(Stdio::null()).stderr(Stdio::null());
+    child.spawn().expect("this test starts")
+}
+
+/// The batches that children have begun: how many, and the last one.
+fn begun(path: &Path) -> (usize, i64) {
+    let notes = std::fs::read_to_string(path.with_added_extension("notes")).unwrap_or_default();
+    let whole = notes.rsplit_once('\n').map_or("", |(whole, _)| whole);
+    (whole.lines().count(), whole.lines().last().map_or(0, |batch| batch.parse().expect("a number")))
+}
+
+/// Steps done at the newest whole checkpoint; 0 without any.
+fn saved_steps(path: &Path) -> i64 {
+    let Some(checkpoint) = Checkpoint::latest(path).expect("a whole one is always there") else { return 0 };
+    let run: serde_json::Value = checkpoint.metadata["run"].parse().expect("JSON");
+    run["step"].as_i64().expect("a number")
+}
+
 #[test]
-fn a_run_killed_at_any_moment_repeats_the_one_that_was_not() {
-    const CHILD: &str = "LLM_COURSE_TEST_CHECKPOINT";
+fn a_run_killed_at_fifty_random_moments_repeats_the_one_that_was_not() {
     let _turn = alone();
-    let slowly = |batch| std::thread::sleep(Duration::from_millis(if batch < 120 { 3 } else { 100 }));
     if let Some(path) = std::env::var_os(CHILD) {
-        train(1, Some((path.as_ref(), 1)), slowly).expect("finite");
-        return;
+        return child(path.as_ref());
+    }
+    let whole = train(1, None, |_| {}).expect("finite");
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut rng = ChaCha8Rng::seed_from_u64(6);
+    let (mut kills, mut in_a_save) = (0, 0);
+    for every in [1, 1, 2, 3, 7] {
+        let path = folder.path().join(format!("run{kills}.safetensors"));
+        for _ in 0..10 {
+            let (before, _) = begun(&path);
+            let started = SystemTime::now();
+            let name = "a_run_killed_at_fifty_random_moments_repeats_the_one_that_was_not";
+            let mut child = start(name, &path, every, "");
+            let batches = rng.random_range(1..15);
+            while begun(&path).0 < before + batches {
+                assert!(started.elapsed().expect("a clock") < Duration::from_secs(60), "it does not train");
+                std::thread::sleep(Duration::from_micros(200));
+            }
+            std::thread::sleep(Duration::from_micros(rng.random_range(0..6000)));
+            child.kill().expect("SIGKILL");
+            let status = child.wait().expect("a child");
+            assert_eq!(status.signal(), Some(9), "it was still training");
+            kills += 1;
+            let written =
+                std::fs::metadata(path.with_added_extension("tmp")).and_then(|file| file.modified());
+            in_a_save += i32::from(written.is_ok_and(|written| written > started));
+            let (steps, saved) = (begun(&path).1 / config().accumulate, saved_steps(&path));
+            assert!(saved >= steps / every * every, "{saved} of {steps} steps saved, every {every}");
+            assert!(saved <= steps + 1, "{saved} of {steps} steps saved");
+        }
+        let saved = saved_steps(&path);
+        let mut first = i64::MAX;
+        let seed = if saved == 0 { 1 } else { 55 };
+        let last = train(seed, Some((&path, every)), |batch| first = first.min(batch)).expect("finite");
+        assert_eq!(first, saved * config().accumulate);
+        assert_same(&last, &whole);
+    }
+    println!("{kills} kills survived, {in_a_save} of them while a checkpoint was written");
+    assert!(in_a_save > 0, "the moments are well chosen");
+}
+
+/// The kernel ends a write at a limit: with SIGXFSZ, which kills, or, where that is ignored, with an error as on a
+/// full disk.
+#[test]
+fn a_write_that_ends_anywhere_leaves_the_checkpoint_before_it() {
+    let _turn = alone();
+    if let Some(path) = std::env::var_os(CHILD) {
+        return child(path.as_ref());
     }
     let whole = train(1, None, |_| {}).expect("finite");
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("run.safetensors");
-    let this = std::env::current_exe().expect("this test");
-    let name = "a_run_killed_at_any_moment_repeats_the_one_that_was_not";
-    for wait in [0, 17, 41, 5, 29] {
-        let before = std::fs::read(&path).unwrap_or_default();
-        let mut child = Command::new(&this);
-        child.args(["--exact", name]).env(CHILD, &path).stdout(Stdio::null()).stderr(Stdio::null());
-        let mut child = child.spawn().expect("this test starts");
-        let begun = Instant::now();
-        while std::fs::read(&path).unwrap_or_default() == before {
-            assert!(begun.elapsed() < Duration::from_secs(60), "the child saves nothing");
-            std::thread::sleep(Duration::from_millis(1));
+    let crash = |batch| assert!(batch < 100, "crash");
+    assert!(catch_unwind(AssertUnwindSafe(|| train(1, Some((&path, 5)), crash))).is_err());
+    let length = std::fs::metadata(&path).expect("saved").len();
+    let mut rng = ChaCha8Rng::seed_from_u64(7);
+    for number in 0..10 {
+        let full = number % 2 == 0;
+        let blocks = rng.random_range(1..length / 512); // POSIX counts in blocks of 512 bytes
+        let ignore = if full { "trap '' XFSZ;" } else { "" };
+        let shell = format!("ulimit -c 0; {ignore} ulimit -f {blocks};");
+        let name = "a_write_that_ends_anywhere_leaves_the_checkpoint_before_it";
+        let status = start(name, &path, 5, &shell).wait().expect("a child");
+        let said = std::fs::read_to_string(path.with_added_extension("error")).unwrap_or_default();
+        if full {
+            assert!(
+                status.success() && said.contains("the checkpoint is not saved: is there space left?"),
+                "{said}"
+            );
+            assert!(!path.with_added_extension("tmp").exists(), "half a file fills a full disk");
+            std::fs::remove_file(path.with_added_extension("error")).expect("just read");
+        } else {
+            assert_eq!(
+                (status.signal(), said.as_str()),
+                (Some(SIGXFSZ), ""),
+                "killed in the middle of a write"
+            );
+            let partial = std::fs::metadata(path.with_added_extension("tmp")).expect("half a file").len();
+            assert!(partial <= blocks * 512 && partial < length, "{partial} of {length}");
         }
-        std::thread::sleep(Duration::from_millis(wait));
-        child.kill().expect("SIGKILL");
-        let status = child.wait().expect("a child");
-        assert_eq!(status.signal(), Some(9), "it was still training");
+        assert_eq!(saved_steps(&path), 50, "of 512-byte blocks there was room for {blocks}");
     }
-    let mut first = i64::MAX;
-    assert_same(&train(55, Some((&path, 1)), |batch| first = first.min(batch)).expect("finite"), &whole);
-    assert!((10..180).contains(&first), "five children did at least a step each: {first}");
+    assert_same(&train(55, Some((&path, 5)), |_| {}).expect("finite"), &whole);
+    println!("10 writes cut short: 5 killed the run, 5 gave an error as on a full disk");
+}
+
+const SIGXFSZ: i32 = 25;
+
+#[test]
+#[cfg(target_os = "linux")] // has /dev/full
+fn a_full_disk_is_named_and_the_run_goes_on_when_there_is_room() {
+    let _turn = alone();
+    let whole = train(1, None, |_| {}).expect("finite");
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("run.safetensors");
+    let mut full_at = 0;
+    let mut seed = 1;
+    for batch in [40, 41, 99, 160] {
+        // The next save goes to a device that has no room.
+        let fill = |number| {
+            if number == batch {
+                std::os::unix::fs::symlink("/dev/full", path.with_added_extension("tmp")).expect("a link");
+            }
+        };
+        let error = train(seed, Some((&path, 5)), fill).expect_err("no room").to_string();
+        assert!(
+            error.contains("No space left on device") && error.contains("is there space left?"),
+            "{error}"
+        );
+        assert_eq!(saved_steps(&path), batch / 10 * 5, "the one before");
+        (full_at, seed) = (full_at + 1, 33);
+    }
+    assert_same(&train(55, Some((&path, 5)), |_| {}).expect("finite"), &whole);
+    println!("{full_at} full disks survived");
+}
+
+/// A damaged file becomes `.previous` at the next save, where the one lies from which the run went on.
+#[test]
+fn a_kill_between_two_renames_after_damage_loses_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("run.safetensors");
+    let mut checkpoint = varied();
+    for step in ["1", "2", "3"] {
+        checkpoint.metadata.insert("step".into(), step.into());
+        checkpoint.save(&path).expect("a folder to write in");
+        if step == "2" {
+            std::fs::write(&path, "damaged").expect("a folder to write in");
+        }
+    }
+    std::fs::rename(&path, path.with_added_extension("tmp")).expect("as before the second rename");
+    let found = Checkpoint::latest(&path).expect("one is whole").expect("there are files");
+    assert_eq!(found.metadata["step"], "3");
 }
 
 /// A checkpoint with every kind of number that models have.
@@ -192,7 +350,7 @@ fn damaged(bytes: &[u8], rng: &mut ChaCha8Rng) -> Vec<u8> {
 }
 
 #[test]
-fn two_hundred_damaged_files_are_refused_and_the_one_before_is_used() {
+fn five_hundred_damaged_files_are_refused_and_the_one_before_is_used() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("run.safetensors");
     let mut checkpoint = varied();
@@ -204,7 +362,7 @@ fn two_hundred_damaged_files_are_refused_and_the_one_before_is_used() {
     let step = || Checkpoint::latest(&path).map(|found| found.map(|found| found.metadata["step"].clone()));
     assert_eq!(step().expect("whole").as_deref(), Some("2"));
     let mut rng = ChaCha8Rng::seed_from_u64(4);
-    for number in 0..200 {
+    for number in 0..500 {
         let bad = damaged(&good, &mut rng);
         assert_ne!(bad, good);
         std::fs::write(&path, bad).expect("a folder to write in");
@@ -218,6 +376,7 @@ fn two_hundred_damaged_files_are_refused_and_the_one_before_is_used() {
     std::fs::remove_file(&path).expect("it is there");
     std::fs::write(folder.path().join("run.safetensors.previous"), &good).expect("a folder to write in");
     assert_eq!(step().expect("whole").as_deref(), Some("2"), "a crash between the two renames");
+    println!("500 damaged checkpoints refused");
 }
 
 #[test]
@@ -228,13 +387,34 @@ fn a_run_goes_on_from_the_one_before_if_the_newest_is_damaged() {
     let path = folder.path().join("run.safetensors");
     let crash = |batch| assert!(batch != 100, "crash");
     assert!(catch_unwind(AssertUnwindSafe(|| train(1, Some((&path, 5)), crash))).is_err());
-    let length = std::fs::metadata(&path).expect("saved").len();
-    let file = std::fs::File::options().write(true).open(&path).expect("saved");
-    file.set_len(length / 2).expect("shorter");
-    let mut first = i64::MAX;
-    let second = train(2, Some((&path, 5)), |batch| first = first.min(batch)).expect("finite");
-    assert_eq!(first, 90, "from step 45, not 50");
-    assert_same(&second, &whole);
+    let good =
+        [path.clone(), path.with_added_extension("previous")].map(|file| std::fs::read(file).expect("saved"));
+    std::fs::write(&path, &good[1]).expect("a folder to write in");
+    let (step, weights) = resumed(&path);
+    assert_eq!(step, 45);
+    let mut rng = ChaCha8Rng::seed_from_u64(8);
+    for number in 0..500 {
+        std::fs::write(&path, damaged(&good[0], &mut rng)).expect("a folder to write in");
+        assert_eq!(resumed(&path), (45, weights.clone()), "damage {number}: from step 45, not 50");
+        if number % 50 == 0 {
+            let second = train(2, Some((&path, 5)), |_| {}).expect("finite");
+            assert_same(&second, &whole);
+            std::fs::write(path.with_added_extension("previous"), &good[1]).expect("a folder to write in");
+        }
+    }
+    println!("500 damaged runs resumed from the checkpoint before, 10 of them trained to the end");
+}
+
+/// The step at which a run goes on, and its variables and hidden state then.
+fn resumed(path: &Path) -> (i64, Vec<Vec<f32>>) {
+    let data = data().expect("long enough");
+    let (vs, model) = model(&data);
+    let state = model.zero_state(4);
+    let trainer = Trainer::new(&vs, config()).expect("variables").with_state("hidden", &state.hidden);
+    let trainer = trainer.resumable(path, 5).expect("the one before is whole");
+    let tensors = vs.trainable_variables().into_iter().chain([state.hidden]);
+    let numbers = tensors.map(|tensor| tensor.flatten(0, -1).try_into().expect("floats")).collect();
+    (trainer.next_batch() / config().accumulate, numbers)
 }
 
 #[test]

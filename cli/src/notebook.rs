@@ -17,13 +17,29 @@ pub fn read(path: &Path) -> Result<Notebook> {
 }
 
 /// A notebook from its JSON text.
+///
+/// # Errors
+/// If it is not JSON, or not a notebook.
 pub fn parse(text: &str) -> Result<Notebook> {
+    headings_are_possible(&serde_json::from_str(text)?)?;
     match nbformat::parse_notebook(text)? {
         nbformat::Notebook::V4(notebook) => Ok(notebook),
         nbformat::Notebook::V4QuirksMode(quirks) => Ok(quirks.repair()),
         nbformat::Notebook::Legacy(old) => nbformat::upgrade_legacy_notebook(old),
         nbformat::Notebook::V3(old) => nbformat::upgrade_v3_notebook(old),
         _ => Err(anyhow!("its format is unknown")),
+    }
+}
+
+/// Format 3 has cells that are a heading, and `nbformat` writes as many `#` as their level says.
+fn headings_are_possible(notebook: &serde_json::Value) -> Result<()> {
+    let sheets = notebook["worksheets"].as_array().into_iter().flatten();
+    let mut cells = sheets.filter_map(|sheet| sheet["cells"].as_array()).flatten();
+    let possible =
+        |cell: &serde_json::Value| cell["level"].as_i64().is_none_or(|level| (0..=6).contains(&level));
+    match cells.find(|cell| !possible(cell)) {
+        Some(cell) => Err(anyhow!("a heading has the level {}: it must be from 1 to 6", cell["level"])),
+        None => Ok(()),
     }
 }
 

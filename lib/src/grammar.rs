@@ -35,7 +35,8 @@
 //!
 //! # What is checked
 //!
-//! - A rule never reaches itself, so every story ends and expectations are finite sums.
+//! - A rule never reaches itself, so every story ends and expectations are finite sums; and no story is longer than
+//!   a million characters.
 //! - No text has two derivations: alternatives differ within 48 characters, whatever follows them, and a
 //!   variable's first use tells which entry it got (an LL(k) criterion, sufficient but not necessary).
 //! - Everything is used, and no word is put together from two parts.
@@ -117,7 +118,7 @@ impl Grammar {
     pub fn parse(text: &str) -> Result<Self> {
         let model = parse::parse(text)?;
         structure::check(&model)?;
-        let contexts = Contexts::explore(&model);
+        let contexts = Contexts::explore(&model)?;
         unambiguous::check(&model, &contexts)?;
         Ok(Self { model, contexts, story: OnceLock::new() })
     }

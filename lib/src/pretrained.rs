@@ -3,7 +3,7 @@
 //! Only safetensors are read: a `pytorch_model.bin` is a pickle, which can run any code when it is opened.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::Read;
+use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use safetensors::tensor::{Dtype, TensorView, serialize_to_file};
@@ -287,7 +287,7 @@ pub fn tensor_names(folder: impl AsRef<Path>) -> Result<Vec<String>> {
     let mut length = [0; 8];
     file.read_exact(&mut length).map_err(file_error)?;
     let header: BTreeMap<String, serde_json::Value> =
-        serde_json::from_reader(file.take(u64::from_le_bytes(length))).map_err(|error| {
+        serde_json::from_reader(BufReader::new(file.take(u64::from_le_bytes(length)))).map_err(|error| {
             Error::input(format!("{}: no safetensors file: {error}; copy it again", path.display()))
         })?;
     Ok(header.into_keys().filter(|name| name != "__metadata__").collect())

@@ -8,10 +8,19 @@ use crate::error::Result;
 use crate::grammar::parse::at;
 use crate::grammar::weights::{normalise, weight};
 
+/// Rules that lie in each other: every one takes stack.
+const MOST_NESTED: usize = 200;
+/// Rules with their arguments filled in, and bytes of a call: arguments can grow from rule to rule without end.
+const MOST_RULES: usize = 20_000;
+const LONGEST_CALL: usize = 200;
+/// Bytes of both sentences of a pair on average: thirty rules that each use the next one twice would make a thousand
+/// million, and words that share a tag have a link from each to each.
+const LONGEST: f64 = 1e3;
+
 /// Reads a grammar from its text.
 pub(super) fn model(text: &str) -> Result<Model> {
     let sources = parse(text)?;
-    let mut expansion = Expansion { sources: &sources, rules: Vec::new(), known: HashMap::new() };
+    let mut expansion = Expansion { sources: &sources, rules: Vec::new(), known: HashMap::new(), open: 0 };
     expansion.rule("sentence", 1)?;
     let Expansion { rules, known, .. } = expansion;
     let reached: BTreeSet<&str> = known.keys().map(|key| key.split(' ').next().unwrap_or_default()).collect();
@@ -38,6 +47,8 @@ struct Expansion<'s> {
     rules: Vec<Option<Rule>>,
     /// A call as written, arguments filled in → its rule.
     known: HashMap<String, usize>,
+    /// Rules that are being read.
+    open: usize,
 }
 
 impl Expansion<'_> {
@@ -48,6 +59,13 @@ impl Expansion<'_> {
             let message = || format!("rule `{call}` can reach itself, so a sentence might never end");
             return if open { Err(at(line, message())) } else { Ok(index) };
         }
+        if self.open >= MOST_NESTED || self.rules.len() >= MOST_RULES || call.len() > LONGEST_CALL {
+            let message = format!(
+                "rules with their arguments filled in lie more than {MOST_NESTED} deep, are more than {MOST_RULES} \
+                 or have calls of more than {LONGEST_CALL} bytes: pass fewer or shorter arguments"
+            );
+            return Err(at(line, message));
+        }
         let mut words = call.split_whitespace();
         let name = words.next().unwrap_or_default();
         let arguments: Vec<&str> = words.collect();
@@ -55,6 +73,7 @@ impl Expansion<'_> {
         let message = || format!("there is no rule `{name}` with {} parameters", arguments.len());
         let source = source.ok_or_else(|| at(line, message()))?;
         let index = self.rules.len();
+        self.open += 1;
         self.rules.push(None);
         self.known.insert(call.to_string(), index);
         let mut alternatives = Vec::new();
@@ -63,9 +82,30 @@ impl Expansion<'_> {
             let text = fill(text, &source.parameters, &arguments, l.number)?;
             alternatives.push((weight, self.alternative(&text, l.number)?));
         }
+        self.open -= 1;
+        let alternatives = normalise(alternatives, false);
+        let mean =
+            alternatives.iter().map(|alternative| alternative.probability * self.length(alternative)).sum();
+        if mean > LONGEST {
+            let message = format!("rule `{call}` gives more than {LONGEST} bytes on average: repeat less");
+            return Err(at(line, message));
+        }
         let combines = self.sources.combining.0.iter().any(|c| c == name);
-        self.rules[index] = Some(Rule { alternatives: normalise(alternatives, false), combines });
+        self.rules[index] = Some(Rule { alternatives, combines, mean });
         Ok(index)
+    }
+
+    /// How many bytes `alternative` gives on average, about.
+    fn length(&self, alternative: &Alternative) -> f64 {
+        let items = alternative.sides.iter().flatten().map(|item| match item {
+            Item::Word(text, tags) => (text.len() + tags.len()) as f64,
+            Item::Call(call) => self.rules[alternative.calls[*call]].as_ref().map_or(0.0, |rule| rule.mean),
+            Item::Form { draw, form, tags } => {
+                let entries = &self.sources.classes[alternative.draws[*draw]].entries;
+                entries.iter().map(|e| e.forms[*form].len() + tags.len()).max().unwrap_or(0) as f64
+            }
+        });
+        items.sum()
     }
 
     /// `english => french`, or one text for both.
@@ -102,6 +142,12 @@ impl Expansion<'_> {
                 line,
                 format!("`{name}` is drawn for the French side only: English must decide it"),
             ));
+        }
+        let times = |class: usize| found.draws.iter().filter(|&&other| other == class).count();
+        if let Some(&class) = found.draws.iter().find(|&&class| times(class) > self.entries(class)) {
+            let (name, entries) = (&self.sources.classes[class].name, self.entries(class));
+            let message = format!("`{name}` is drawn {} times and has {entries} entries", times(class));
+            return Err(at(line, format!("{message}, which must all differ: add entries")));
         }
         found.groups = names.groups.len();
         Ok(found)

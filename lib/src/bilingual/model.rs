@@ -45,6 +45,8 @@ pub(super) struct Rule {
     pub alternatives: Vec<Alternative>,
     /// Whether a share of its combinations is held out: of the last word it draws with each other.
     pub combines: bool,
+    /// Bytes that it gives on average, both sides together.
+    pub mean: f64,
 }
 
 /// How neighbours change each other in one language.

@@ -6,6 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::model::{MAX_VARIABLES, Model, Symbol};
+use super::parse::at;
+use crate::error::Result;
+
+/// States that are looked at before a grammar is refused: a variable that may or may not be drawn doubles them. The
+/// course's stories have 310 768.
+const MOST_STATES: usize = 1_000_000;
 
 /// For each variable 0 if free, else k if its entry was the k-th one drawn from the class in this story.
 pub(super) type Bound = [u8; MAX_VARIABLES];
@@ -46,15 +52,18 @@ pub(super) struct Contexts {
     index: BTreeMap<(usize, Bound), usize>,
     /// Of each context: what may be bound when its expansion has ended.
     outcomes: Vec<Option<BTreeSet<Bound>>>,
+    /// States looked at so far.
+    states: usize,
 }
 
 impl Contexts {
-    /// Explores a grammar without recursion from its start.
-    pub fn explore(model: &Model) -> Self {
+    /// Explores a grammar without recursion from its start; refuses one that stories can go through in too many
+    /// states.
+    pub fn explore(model: &Model) -> Result<Self> {
         let mut contexts = Self::default();
         let start = contexts.intern(model.start, NOTHING);
-        contexts.outcomes(model, start);
-        contexts
+        contexts.outcomes(model, start)?;
+        Ok(contexts)
     }
 
     fn intern(&mut self, rule: usize, bound: Bound) -> usize {
@@ -67,9 +76,9 @@ impl Contexts {
         id
     }
 
-    fn outcomes(&mut self, model: &Model, context: usize) -> BTreeSet<Bound> {
+    fn outcomes(&mut self, model: &Model, context: usize) -> Result<BTreeSet<Bound>> {
         if let Some(known) = &self.outcomes[context] {
-            return known.clone();
+            return Ok(known.clone());
         }
         let Context { rule, bound, .. } = self.all[context];
         let mut ends = BTreeSet::new();
@@ -77,12 +86,20 @@ impl Contexts {
             let mut states = BTreeSet::from([bound]);
             for (position, symbol) in a.symbols.iter().enumerate() {
                 let place = Place { context, alternative, position };
-                states = self.after(model, symbol, place, states);
+                states = self.after(model, symbol, place, states)?;
+                self.states += states.len();
+                if self.states > MOST_STATES {
+                    return Err(at(
+                        a.line,
+                        "too many combinations of variables may or may not be drawn by here: draw them sooner, \
+                         or leave some out",
+                    ));
+                }
             }
             ends.extend(states);
         }
         self.outcomes[context] = Some(ends.clone());
-        ends
+        Ok(ends)
     }
 
     /// The states that `symbol` leaves behind.
@@ -92,8 +109,8 @@ impl Contexts {
         symbol: &Symbol,
         place: Place,
         states: BTreeSet<Bound>,
-    ) -> BTreeSet<Bound> {
-        match symbol {
+    ) -> Result<BTreeSet<Bound>> {
+        Ok(match symbol {
             Symbol::Text(_) | Symbol::Capital => states,
             Symbol::Variable { variable, .. } => {
                 let mut after = BTreeSet::new();
@@ -112,10 +129,12 @@ impl Contexts {
                 for bound in states {
                     let called = self.intern(*rule, bound);
                     self.all[called].callers.insert(place);
-                    after.extend(self.outcomes(model, called));
+                    let outcomes = self.outcomes(model, called)?;
+                    self.states += outcomes.len();
+                    after.extend(outcomes);
                 }
                 after
             }
-        }
+        })
     }
 }

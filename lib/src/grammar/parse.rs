@@ -161,12 +161,37 @@ fn bind_classes(found: Vec<(String, Block)>, classes: &[Class]) -> Result<Vec<Va
                 ),
             ));
         }
+        if subsets(class.entries.len(), drawn) > MOST_SUBSETS {
+            return Err(at(
+                class.line,
+                format!(
+                    "{drawn} variables of class `{}` can be drawn in too many ways from {} entries for an exact \
+                     entropy: declare fewer of one class",
+                    class.name,
+                    class.entries.len()
+                ),
+            ));
+        }
     }
     if variables.len() > MAX_VARIABLES {
         let line = variables[MAX_VARIABLES].line;
         return Err(at(line, format!("a grammar may have {MAX_VARIABLES} variables: leave some out")));
     }
     Ok(variables)
+}
+
+/// Sets of entries that the first variables of a class may have drawn; the entropy is a sum over them.
+const MOST_SUBSETS: f64 = 5e5;
+
+/// How many subsets of `entries` things have fewer than `drawn`.
+fn subsets(entries: usize, drawn: usize) -> f64 {
+    let mut of_this_size = 1.0; // a binomial coefficient
+    let mut all = 0.0;
+    for size in 0..drawn {
+        all += of_this_size;
+        of_this_size *= (entries - size) as f64 / (size + 1) as f64;
+    }
+    all
 }
 
 type RuleLines = (String, usize, bool, Vec<Line>);

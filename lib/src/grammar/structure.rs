@@ -6,12 +6,44 @@ use super::model::{Model, Symbol};
 use super::parse::at;
 use crate::error::Result;
 
+/// Rules that lie in each other: every one takes stack.
+const MOST_NESTED: usize = 200;
+/// Characters of a story. Thirty rules that each use the next one twice would make a thousand million.
+const LONGEST: u64 = 1_000_000;
+
 /// Refuses rules that reach themselves, whatever is never used, and words made of two parts.
 pub(super) fn check(model: &Model) -> Result<()> {
     let mut finished = vec![false; model.rules.len()];
     depth_first(model, model.start, &mut Vec::new(), &mut finished)?;
     unused(model, &finished)?;
-    whole_words(model)
+    whole_words(model)?;
+    if longest(model, model.start, &mut vec![None; model.rules.len()]) > LONGEST {
+        let line = model.rules[model.start].line;
+        return Err(at(line, format!("a story may have more than {LONGEST} characters: repeat less")));
+    }
+    Ok(())
+}
+
+/// Characters of the longest expansion of `rule`.
+fn longest(model: &Model, rule: usize, known: &mut [Option<u64>]) -> u64 {
+    if let Some(length) = known[rule] {
+        return length;
+    }
+    let mut most = 0;
+    for alternative in &model.rules[rule].alternatives {
+        let lengths = alternative.symbols.iter().map(|symbol| match symbol {
+            Symbol::Capital => 0,
+            Symbol::Text(text) => text.len() as u64,
+            Symbol::Rule(rule) => longest(model, *rule, known),
+            Symbol::Variable { variable, form } => {
+                let entries = &model.class_of(*variable).entries;
+                entries.iter().map(|entry| entry.forms[*form].len() as u64).max().unwrap_or(0)
+            }
+        });
+        most = most.max(lengths.fold(0, u64::saturating_add));
+    }
+    known[rule] = Some(most);
+    most
 }
 
 /// Visits all rules below `rule`; a rule met on its own path is recursion.
@@ -31,6 +63,10 @@ fn depth_first(model: &Model, rule: usize, path: &mut Vec<usize>, finished: &mut
     }
     if finished[rule] {
         return Ok(());
+    }
+    if path.len() >= MOST_NESTED {
+        let line = model.rules[rule].line;
+        return Err(at(line, format!("more than {MOST_NESTED} rules lie in each other here: join some")));
     }
     path.push(rule);
     for symbol in model.rules[rule].alternatives.iter().flat_map(|a| &a.symbols) {

@@ -7,6 +7,9 @@ use super::parse::at;
 use super::weights::{normalise, weight};
 use crate::error::Result;
 
+/// Groups inside of groups: reading them takes stack.
+const MOST_NESTED: usize = 50;
+
 /// Parses alternatives; every inline group becomes a rule of its own in `groups`.
 pub(super) struct Templates<'a> {
     rules: &'a BTreeMap<String, usize>,
@@ -15,6 +18,8 @@ pub(super) struct Templates<'a> {
     /// Index of the first group among all rules.
     first_group: usize,
     pub groups: Vec<Rule>,
+    /// Groups that are open.
+    open: usize,
 }
 
 impl<'a> Templates<'a> {
@@ -24,7 +29,7 @@ impl<'a> Templates<'a> {
         variables: &'a [Variable],
         first_group: usize,
     ) -> Self {
-        Self { rules, classes, variables, first_group, groups: Vec::new() }
+        Self { rules, classes, variables, first_group, groups: Vec::new(), open: 0 }
     }
 
     /// The symbols of one alternative of rule `owner`.
@@ -92,6 +97,13 @@ impl<'a> Templates<'a> {
     }
 
     fn group(&mut self, owner: &str, inside: &str, line: usize) -> Result<Symbol> {
+        self.open += 1;
+        if self.open > MOST_NESTED {
+            return Err(at(
+                line,
+                format!("more than {MOST_NESTED} groups lie in each other: name some as rules"),
+            ));
+        }
         let (ranked, inside) = inside.strip_prefix('~').map_or((false, inside), |i| (true, i));
         let mut alternatives = Vec::new();
         for part in parts(inside) {
@@ -101,6 +113,7 @@ impl<'a> Templates<'a> {
             let source = source.to_string();
             alternatives.push((weight, Alternative { probability: 0.0, symbols, line, source }));
         }
+        self.open -= 1;
         let alternatives = normalise(alternatives, ranked);
         self.groups.push(Rule { name: owner.to_string(), line, alternatives });
         Ok(Symbol::Rule(self.first_group + self.groups.len() - 1))

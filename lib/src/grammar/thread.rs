@@ -75,7 +75,7 @@ impl<'g> Thread<'g> {
     }
 }
 
-/// Moves threads to their next characters.
+/// Moves threads to their next characters; a list of those still to be moved, for the stack is too small to recurse.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Machine<'g> {
     pub model: &'g Model,
@@ -84,8 +84,24 @@ pub(super) struct Machine<'g> {
 
 impl<'g> Machine<'g> {
     /// The thread's continuations, each with a character pending or past the story's end, go to `out`.
-    /// With `wanted`, only those whose next character it is.
-    pub fn advance(&self, mut thread: Thread<'g>, wanted: Option<char>, out: &mut Vec<Thread<'g>>) {
+    /// With `wanted`, only those whose next character it is. Stops where `out` has more than `most`.
+    pub fn advance(&self, thread: Thread<'g>, wanted: Option<char>, most: usize, out: &mut Vec<Thread<'g>>) {
+        let mut waiting = vec![thread];
+        while let Some(thread) = waiting.pop()
+            && out.len() <= most
+        {
+            self.move_on(thread, wanted, out, &mut waiting);
+        }
+    }
+
+    /// Up to the next character, or to where the thread forks: the forks wait, the first one on top.
+    fn move_on(
+        &self,
+        mut thread: Thread<'g>,
+        wanted: Option<char>,
+        out: &mut Vec<Thread<'g>>,
+        waiting: &mut Vec<Thread<'g>>,
+    ) {
         loop {
             if let Some(c) = thread.next_char() {
                 if wanted.is_none_or(|w| w == c) {
@@ -95,7 +111,7 @@ impl<'g> Machine<'g> {
             }
             let Some(frame) = thread.frames.take() else {
                 if thread.context != 0 {
-                    return self.leave(&thread, wanted, out);
+                    return self.leave(&thread, waiting);
                 }
                 if thread.ended {
                     out.push(thread);
@@ -111,7 +127,7 @@ impl<'g> Machine<'g> {
             match symbol {
                 Symbol::Text(text) => thread.pending = text,
                 Symbol::Capital => thread.capital = true,
-                Symbol::Rule(rule) => return self.expand(*rule, &thread, wanted, out),
+                Symbol::Rule(rule) => return waiting.extend(self.expand(*rule, &thread).rev()),
                 Symbol::Variable { variable, form } => match thread.values[*variable] {
                     FREE | UNKNOWN => return self.draw(*variable, *form, &thread, wanted, out),
                     entry => {
@@ -123,13 +139,13 @@ impl<'g> Machine<'g> {
     }
 
     /// One thread for each alternative of a rule.
-    pub fn expand(&self, rule: usize, thread: &Thread<'g>, wanted: Option<char>, out: &mut Vec<Thread<'g>>) {
-        for alternative in &self.model.rules[rule].alternatives {
+    pub fn expand(&self, rule: usize, thread: &Thread<'g>) -> impl DoubleEndedIterator<Item = Thread<'g>> {
+        self.model.rules[rule].alternatives.iter().map(|alternative| {
             let mut fork = thread.clone();
             fork.weight *= alternative.probability;
             fork.enter(&alternative.symbols);
-            self.advance(fork, wanted, out);
-        }
+            fork
+        })
     }
 
     /// One thread for each entry that no other variable of the class has.
@@ -160,15 +176,15 @@ impl<'g> Machine<'g> {
     }
 
     /// One thread for each caller of the context whose expansion is over.
-    fn leave(&self, thread: &Thread<'g>, wanted: Option<char>, out: &mut Vec<Thread<'g>>) {
-        for place in &self.contexts.all[thread.context].callers {
+    fn leave(&self, thread: &Thread<'g>, waiting: &mut Vec<Thread<'g>>) {
+        for place in self.contexts.all[thread.context].callers.iter().rev() {
             let caller = &self.contexts.all[place.context];
             let symbols = &self.model.rules[caller.rule].alternatives[place.alternative].symbols;
             let mut fork = thread.clone();
             fork.context = place.context;
             fork.returns.push(*place);
             fork.enter(&symbols[place.position + 1..]);
-            self.advance(fork, wanted, out);
+            waiting.push(fork);
         }
     }
 }

@@ -6,8 +6,10 @@
 //! of stories is the entropy of the choices. The condition is sufficient, not necessary: a grammar may
 //! be refused that is in fact unambiguous. Capitals count as small letters.
 
+use std::cell::Cell;
+
 use super::contexts::{Bound, Contexts, Place};
-use super::model::{MAX_VARIABLES, Model, Symbol};
+use super::model::{MAX_VARIABLES, Model, Symbol, capital};
 use super::parse::at;
 use super::thread::{FREE, Machine, Thread, UNKNOWN};
 use crate::error::{Error, Result};
@@ -16,23 +18,28 @@ use crate::error::{Error, Result};
 pub(super) const LOOKAHEAD: usize = 48;
 /// Common prefixes to look at before alternatives are refused as too alike.
 const MOST_PREFIXES: usize = 20_000;
+/// Ways to go on from one prefix, before a grammar is refused as too large to check.
+const MOST_THREADS: usize = 10_000;
+/// Comparisons of two such ways in a whole grammar; the course's stories take 4 061 613.
+const MOST_COMPARISONS: usize = 100_000_000;
 
 /// Refuses a grammar in which two choices may give the same text.
 pub(super) fn check(model: &Model, contexts: &Contexts) -> Result<()> {
     let machine = Machine { model, contexts };
+    let compared = &Cell::new(0);
     for (id, context) in contexts.all.iter().enumerate() {
         let alternatives = &model.rules[context.rule].alternatives;
         let threads = alternatives.iter().enumerate().map(|(tag, a)| {
             let thread = Thread::new(&a.symbols, id, values(&context.bound));
             Thread { tag, ..thread }
         });
-        if let Some(clash) = Search::new(machine, &context.bound).run(threads.collect()) {
+        if let Some(clash) = Search::new(machine, &context.bound, compared).run(threads.collect())? {
             return Err(same_alternatives(model, context.rule, &clash));
         }
     }
     for (place, bound) in &contexts.draws {
         let threads = entries(model, contexts, *place, bound);
-        if let Some(clash) = Search::new(machine, bound).run(threads) {
+        if let Some(clash) = Search::new(machine, bound, compared).run(threads)? {
             return Err(same_entries(model, contexts, *place, &clash));
         }
     }
@@ -72,27 +79,36 @@ struct Search<'g> {
     bound: Bound,
     prefix: String,
     seen: usize,
+    /// By all searches so far.
+    compared: &'g Cell<usize>,
 }
 
 impl<'g> Search<'g> {
-    fn new(machine: Machine<'g>, bound: &Bound) -> Self {
-        Self { machine, bound: *bound, prefix: String::new(), seen: 0 }
+    fn new(machine: Machine<'g>, bound: &Bound, compared: &'g Cell<usize>) -> Self {
+        Self { machine, bound: *bound, prefix: String::new(), seen: 0, compared }
     }
 
-    fn run(&mut self, threads: Vec<Thread<'g>>) -> Option<Clash> {
+    fn run(&mut self, threads: Vec<Thread<'g>>) -> Result<Option<Clash>> {
         if threads.len() < 2 {
-            return None;
+            return Ok(None);
         }
         self.seen += 1;
         let too_long = self.prefix.chars().count() >= LOOKAHEAD || self.seen > MOST_PREFIXES;
         if too_long && let Some(tags) = self.rival_pair(&threads) {
-            return Some(Clash { tags, prefix: self.prefix.clone(), same_to_the_end: false });
+            return Ok(Some(Clash { tags, prefix: self.prefix.clone(), same_to_the_end: false }));
         }
         let mut next = Vec::new();
-        threads.into_iter().for_each(|t| self.machine.advance(t, None, &mut next));
+        threads.into_iter().for_each(|t| self.machine.advance(t, None, MOST_THREADS, &mut next));
+        if next.len() > MOST_THREADS || self.compared.get() > MOST_COMPARISONS {
+            return Err(Error::input(format!(
+                "this grammar has too many ways to go on after `{}` to be checked: write fewer parts that may be \
+                 empty, and alternatives that differ sooner",
+                self.prefix
+            )));
+        }
         let (over, mut next): (Vec<_>, Vec<_>) = next.into_iter().partition(|t| t.pending.is_empty());
         if let Some(tags) = self.rival_pair(&over) {
-            return Some(Clash { tags, prefix: self.prefix.clone(), same_to_the_end: true });
+            return Ok(Some(Clash { tags, prefix: self.prefix.clone(), same_to_the_end: true }));
         }
         next.sort_by_key(first_small);
         for same in next.chunk_by(|a, b| first_small(a) == first_small(b)) {
@@ -100,13 +116,13 @@ impl<'g> Search<'g> {
                 same.iter().filter(|t| self.has_rival(t, same)).cloned().collect();
             rivals.iter_mut().for_each(Thread::read);
             self.prefix.push(first_small(&same[0]));
-            let clash = self.run(rivals);
+            let clash = self.run(rivals)?;
             self.prefix.pop();
             if clash.is_some() {
-                return clash;
+                return Ok(clash);
             }
         }
-        None
+        Ok(None)
     }
 
     fn has_rival(&self, thread: &Thread<'g>, among: &[Thread<'g>]) -> bool {
@@ -122,6 +138,7 @@ impl<'g> Search<'g> {
 
     /// Whether one story can reach both: the same callers, and the same entries for what was bound before.
     fn compatible(&self, a: &Thread<'g>, b: &Thread<'g>) -> bool {
+        self.compared.set(self.compared.get() + 1);
         if a.returns.iter().zip(&b.returns).any(|(x, y)| x != y) {
             return false;
         }
@@ -137,7 +154,7 @@ impl<'g> Search<'g> {
 }
 
 fn first_small(thread: &Thread<'_>) -> char {
-    let c = thread.pending.chars().next().unwrap_or('\n');
+    let c = capital(thread.pending.chars().next().unwrap_or('\n')); // s and ſ have one capital
     c.to_lowercase().next().unwrap_or(c)
 }
 

@@ -26,7 +26,7 @@ impl<'g> Walk<'g> {
     pub fn read(&mut self, c: char) -> Option<f64> {
         let Self { machine, threads, next } = self;
         next.clear();
-        threads.iter().for_each(|t| machine.advance(t.clone(), Some(c), next));
+        threads.iter().for_each(|t| machine.advance(t.clone(), Some(c), usize::MAX, next));
         let mass: f64 = next.iter().map(|t| t.weight).sum();
         if next.is_empty() {
             return None;
@@ -46,14 +46,16 @@ impl<'g> Walk<'g> {
         let begin = Thread::new(&[], 0, [FREE; MAX_VARIABLES]);
         let mut threads = Vec::new();
         // The empty frame stands for the end of the story, so alternatives go on top of it.
-        self.machine.expand(self.machine.model.start, &begin, None, &mut threads);
+        for thread in self.machine.expand(self.machine.model.start, &begin) {
+            self.machine.advance(thread, None, usize::MAX, &mut threads);
+        }
         self.threads = threads;
     }
 
     /// What may come next, likeliest first, at most `most` of them.
     pub fn expected(&self, most: usize) -> Vec<String> {
         let mut next = Vec::new();
-        self.threads.iter().for_each(|t| self.machine.advance(t.clone(), None, &mut next));
+        self.threads.iter().for_each(|t| self.machine.advance(t.clone(), None, usize::MAX, &mut next));
         next.sort_by(|a, b| b.weight.total_cmp(&a.weight));
         let mut words: Vec<String> = Vec::new();
         for thread in &next {

@@ -4,6 +4,9 @@ use super::model::{Alternative, Entry};
 use super::parse::at;
 use crate::error::Result;
 
+/// Weights further apart would lose alternatives to rounding.
+const WEIGHTS: std::ops::RangeInclusive<f64> = 1e-9..=1e9;
+
 /// Splits `WEIGHT: text`; a text without a weight gets `None`.
 pub(crate) fn weight(text: &str, line: usize) -> Result<(Option<f64>, &str)> {
     let Some((number, rest)) = text.split_once(':') else { return Ok((None, text)) };
@@ -12,8 +15,15 @@ pub(crate) fn weight(text: &str, line: usize) -> Result<(Option<f64>, &str)> {
         return Ok((None, text));
     }
     match number.parse::<f64>() {
-        Ok(w) if w.is_finite() && w > 0.0 => Ok((Some(w), rest)),
-        _ => Err(at(line, format!("the weight `{number}` is not a positive number: write e.g. `2: text`"))),
+        Ok(w) if WEIGHTS.contains(&w) => Ok((Some(w), rest)),
+        _ => Err(at(
+            line,
+            format!(
+                "the weight `{number}` is not a positive number from {:e} to {:e}: write e.g. `2: text`",
+                WEIGHTS.start(),
+                WEIGHTS.end()
+            ),
+        )),
     }
 }
 

@@ -54,13 +54,17 @@ impl Checkpoint {
         let stored: Vec<_> = self.tensors.iter().map(Stored::new).collect::<Result<_>>()?;
         let unsigned = (SIGNATURE.to_string(), UNSIGNED.to_string());
         let header: HashMap<_, _> = self.metadata.clone().into_iter().chain([unsigned]).collect();
-        let temporary = path.with_added_extension("tmp");
+        let temporary = temporary(path);
         let folder = path.parent().filter(|folder| *folder != "").unwrap_or(Path::new("."));
         fs::create_dir_all(folder).map_err(failed)?;
         let named = stored.iter().map(|stored| (stored.name, stored));
-        safetensors::serialize_to_file(named, &Some(header), &temporary)
-            .map_err(|error| failed(io::Error::other(error)))?;
-        sign(&temporary).map_err(failed)?;
+        let written = safetensors::serialize_to_file(named, &Some(header), &temporary)
+            .map_err(io::Error::other)
+            .and_then(|()| sign(&temporary));
+        written.map_err(|source| {
+            let _ = fs::remove_file(&temporary); // half a file would fill a full disk
+            failed(source)
+        })?;
         if path.exists() {
             fs::rename(path, previous(path)).map_err(failed)?;
         }
@@ -80,18 +84,23 @@ impl Checkpoint {
         })
     }
 
-    /// The newest whole checkpoint: the file at `path`, else the one before it; `None` if neither exists.
-    /// Says so on the screen when it falls back.
+    /// The newest whole checkpoint: the file at `path`, else the one before it, else one that was whole but not yet in
+    /// its place when its program was killed; `None` if there are no such files. Says so on the screen when it
+    /// falls back.
     ///
     /// # Errors
     /// If there are files but none is whole.
     pub fn latest(path: impl AsRef<Path>) -> Result<Option<Self>> {
         let path = path.as_ref();
         let mut damage = Vec::new();
-        for file in [path.to_path_buf(), previous(path)].iter().filter(|file| file.exists()) {
+        // A damaged file that becomes `.previous` takes the place of the one that its run went on from: a program
+        // killed just then leaves a whole one in `.tmp` only.
+        let files = [path.to_path_buf(), previous(path), temporary(path)];
+        for file in files.iter().filter(|file| file.exists()) {
             match Self::load(file) {
                 Ok(checkpoint) => {
-                    damage.iter().for_each(|error| println!("{error}; the checkpoint before it is used"));
+                    let used = file.file_name().unwrap_or_default().display();
+                    damage.iter().for_each(|error| println!("{error}; {used} is used instead"));
                     return Ok(Some(checkpoint));
                 }
                 Err(error) => damage.push(error),
@@ -123,6 +132,11 @@ impl Checkpoint {
 /// Where the checkpoint before the newest lies.
 fn previous(path: &Path) -> PathBuf {
     path.with_added_extension("previous")
+}
+
+/// Where a checkpoint lies while it is written.
+fn temporary(path: &Path) -> PathBuf {
+    path.with_added_extension("tmp")
 }
 
 const SIGNATURE: &str = "sha256";

@@ -101,7 +101,7 @@ impl Trainer {
         }
         if let Some(checkpoint) = Checkpoint::latest(path)? {
             let run = self.restore(checkpoint).map_err(|error| {
-                let advice = "give this run another path, or delete the file to start anew";
+                let advice = "give this run another path, or delete the file and its .previous to start anew";
                 Error::input(format!("{} does not fit this run: {error}; {advice}", path.display()))
             })?;
             let file = path.file_name().unwrap_or_default().display();
@@ -152,6 +152,9 @@ impl Trainer {
             return Err(Error::input(format!("it was made with {}, and this is {config}", numbers.config)));
         }
         let history = History::from_tensors(&mut checkpoint.tensors)?;
+        if !(0..=self.config.steps).contains(&numbers.step) || !history.fits(numbers.step) {
+            return Err(Error::input(format!("its history does not fit its step {}", numbers.step)));
+        }
         let like_parameters = || self.optimizer.parameters().iter().map(|p| p.detach().empty_like());
         let has_best = checkpoint.tensors.contains_key("best/0");
         let best: Vec<Tensor> = if has_best { like_parameters().collect() } else { Vec::new() };

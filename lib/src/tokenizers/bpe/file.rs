@@ -68,10 +68,9 @@ fn parse(value: &Value) -> Option<Bpe> {
         return None;
     }
     let added = value["added_tokens"].as_array()?;
-    let count = added.iter().filter_map(|token| token["id"].as_i64()).max().map_or(0, |last| last + 1);
-    let mut special = vec![OUTSIDE; usize::try_from(count - FIRST - merges.len() as i64).unwrap_or(0)];
+    let mut special = vec![OUTSIDE; added.len()]; // not up to the largest id: a file may say any number
     for token in added {
-        let index = token["id"].as_i64()? - FIRST - merges.len() as i64;
+        let index = token["id"].as_i64()?.checked_sub(FIRST + merges.len() as i64)?;
         *special.get_mut(usize::try_from(index).ok()?)? = token["content"].as_str()?;
     }
     Some(Bpe::from_merges(&merges).ok()?.with_special(&special))
