@@ -15,7 +15,7 @@ use llm_course::tokenizers::{Bpe, CharTokenizer, Pretrained, Tokenizer, WordPiec
 use llm_course::train::{Checkpoint, TrainConfig, Trainer};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use survive::{garbage, message, mutated, other_json, survive};
+use survive::{LITTLE, garbage, message, mutated, other_json, survive};
 use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor};
 
@@ -136,7 +136,7 @@ fn any_text_goes_through_every_tokenizer() {
         if rng.random() { garbage(&WORDS, rng) } else { mutated(&[TEXT.into()], &WORDS, rng) }
     };
     TOKENIZERS.all.iter().for_each(|(name, tokenizer)| there_and_back(name, tokenizer.as_ref(), TEXT));
-    survive("texts", 8_000, make, |bytes, _| {
+    survive("texts", 8_000, LITTLE, make, |bytes, _| {
         let text = String::from_utf8_lossy(bytes);
         TOKENIZERS.all.iter().for_each(|(name, tokenizer)| there_and_back(name, tokenizer.as_ref(), &text));
         let ids: Vec<i64> =
@@ -178,7 +178,8 @@ fn any_tokenizer_file_is_opened_or_refused() {
         1 | 2 => mutated(&texts, &words, rng),
         _ => other_json(files, rng).to_string().into_bytes(),
     };
-    survive("tokenizer.json", 3_000, make, |bytes, folder| {
+    // A file may ask for automata up to the limit of the crate `regex`, 10 MB each.
+    survive("tokenizer.json", 3_000, 64 << 20, make, |bytes, folder| {
         let file = folder.join("tokenizer.json");
         std::fs::write(&file, bytes).expect("a folder to write in");
         let own: [Option<Box<dyn Tokenizer>>; 2] = [
@@ -275,6 +276,7 @@ fn any_file_of_weights_is_loaded_or_refused() {
     survive(
         "model.safetensors",
         30_000,
+        LITTLE,
         |rng| damaged_tensors(&file, rng),
         |bytes, folder| {
             std::fs::write(folder.join("model.safetensors"), bytes).expect("a folder to write in");
@@ -320,7 +322,7 @@ fn any_checkpoint_is_loaded_or_refused() {
         let bytes = damaged_tensors(&file, rng);
         if rng.random_range(0..4) == 0 { bytes } else { sign(bytes) }
     };
-    survive("checkpoints", 30_000, make, |bytes, folder| {
+    survive("checkpoints", 30_000, LITTLE, make, |bytes, folder| {
         let path = folder.join("run.ckpt");
         std::fs::write(&path, bytes).expect("a folder to write in");
         let loaded = Checkpoint::load(&path).is_ok();
@@ -412,7 +414,7 @@ fn any_grammar_is_read_or_refused() {
         _ => mutated(&[STORY.into()], &words, rng),
     };
     assert_eq!(Grammar::parse(STORY).map(|_| ()).map_err(|error| error.to_string()), Ok(()));
-    survive("grammars", 20_000, make, |bytes, _| {
+    survive("grammars", 20_000, LITTLE, make, |bytes, _| {
         let Ok(grammar) = Grammar::parse(&String::from_utf8_lossy(bytes)) else { return false };
         let (story, log_prob) = grammar.sample(&mut ChaCha8Rng::seed_from_u64(bytes.len() as u64));
         assert!(log_prob.is_finite() && grammar.entropy().is_finite(), "{}", grammar.entropy());
@@ -459,7 +461,7 @@ fn any_bilingual_grammar_is_read_or_refused() {
         _ => mutated(&[PAIRS.into()], &words, rng),
     };
     assert_eq!(BilingualGrammar::parse(PAIRS).map(|_| ()).map_err(|error| error.to_string()), Ok(()));
-    survive("grammars of pairs", 20_000, make, |bytes, _| {
+    survive("grammars of pairs", 20_000, LITTLE, make, |bytes, _| {
         let Ok(grammar) = BilingualGrammar::parse(&String::from_utf8_lossy(bytes)) else { return false };
         let (_, log_prob) = grammar.sample(&mut ChaCha8Rng::seed_from_u64(bytes.len() as u64));
         assert!(log_prob.is_finite(), "{log_prob}");

@@ -8,7 +8,7 @@ use course::notebook;
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
-use survive::{garbage, mutated, other_json, survive};
+use survive::{LITTLE, garbage, mutated, other_json, survive};
 
 /// Notebooks of every format that Jupyter has written, with every kind of cell and output.
 fn notebooks() -> Vec<Value> {
@@ -68,7 +68,7 @@ fn any_notebook_is_read_or_refused() {
         1 | 2 => mutated(&texts, &words, rng),
         _ => other_json(&notebooks, rng).to_string().into_bytes(),
     };
-    survive("notebooks", 20_000, make, |bytes, folder| {
+    survive("notebooks", 20_000, LITTLE, make, |bytes, folder| {
         let file = folder.join("any.ipynb");
         std::fs::write(&file, bytes).expect("a folder to write in");
         let Ok(notebook) = notebook::read(&file) else { return false };

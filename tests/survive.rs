@@ -17,8 +17,8 @@ use serde_json::{Value, json};
 const HANG: Duration = Duration::from_secs(30);
 /// A single request for more is refused, which ends the process: it must not take the machine with it.
 const TOO_MUCH: usize = 4 << 30;
-/// What a case may take whatever its size: tables, regular expressions, a folder's path.
-const ANY_CASE: usize = 2 << 20;
+/// What a case may take whatever its size, where the input holds no regular expressions.
+pub const LITTLE: usize = 2 << 20;
 /// Heap bytes for each byte of input: `tokenizers` keeps a text, its pieces and the place of every character in both.
 const PER_BYTE: usize = 400;
 
@@ -42,22 +42,35 @@ fn count(change: isize) {
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(layout.size() as isize);
-        if layout.size() > TOO_MUCH { std::ptr::null_mut() } else { unsafe { System.alloc(layout) } }
+        if layout.size() > TOO_MUCH {
+            return std::ptr::null_mut();
+        }
+        // SAFETY: the caller's promise.
+        unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         count(layout.size() as isize);
-        if layout.size() > TOO_MUCH { std::ptr::null_mut() } else { unsafe { System.alloc_zeroed(layout) } }
+        if layout.size() > TOO_MUCH {
+            return std::ptr::null_mut();
+        }
+        // SAFETY: the caller's promise.
+        unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         count(-(layout.size() as isize));
+        // SAFETY: the caller's promise.
         unsafe { System.dealloc(pointer, layout) }
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         count(size as isize - layout.size() as isize);
-        if size > TOO_MUCH { std::ptr::null_mut() } else { unsafe { System.realloc(pointer, layout, size) } }
+        if size > TOO_MUCH {
+            return std::ptr::null_mut();
+        }
+        // SAFETY: the caller's promise.
+        unsafe { System.realloc(pointer, layout, size) }
     }
 }
 
@@ -71,10 +84,12 @@ fn alone() -> MutexGuard<'static, ()> {
 }
 
 /// As many inputs as `LLM_COURSE_CASES` says, else `default`, each from `make` to `eat`, which also gets a folder of its
-/// own and says whether the input was good. Some must be, and some not: else the inputs test little.
+/// own and says whether the input was good. Some must be, and some not: else the inputs test little. A case may take
+/// `constant` bytes of heap, and [`PER_BYTE`] for each of its input.
 pub fn survive(
     what: &str,
     default: u64,
+    constant: usize,
     make: impl Fn(&mut ChaCha8Rng) -> Vec<u8> + Sync,
     eat: impl Fn(&[u8], &Path) -> bool + Sync,
 ) {
@@ -98,7 +113,7 @@ pub fn survive(
             mine.store(u64::MAX, Relaxed);
             let shown = || input[..input.len().min(3000)].escape_ascii().to_string();
             worst.fetch_max(peak as u64, Relaxed);
-            let most = ANY_CASE + PER_BYTE * input.len();
+            let most = constant + PER_BYTE * input.len();
             let fault = match result {
                 Err(message) => format!("panics: {message}"),
                 Ok(_) if peak > most => format!("takes {peak} bytes of heap for {}", input.len()),

@@ -73,10 +73,10 @@ impl Pretrained {
     /// # Panics
     /// If the file's vocabulary lacks the token for unknown text.
     pub fn encode_pair(&self, first: &str, second: Option<&str>) -> (Vec<i64>, Vec<i64>) {
-        let encoding = match second {
+        let encoding = guarded(|| match second {
             Some(second) => self.library.encode((first, second), true),
             None => self.library.encode(first, true),
-        };
+        });
         let encoding = encoding.unwrap_or_else(|error| lacks_unknown(error));
         let wide = |numbers: &[u32]| numbers.iter().map(|&n| n.into()).collect();
         (wide(encoding.get_ids()), wide(encoding.get_type_ids()))
@@ -89,7 +89,7 @@ impl Tokenizer for Pretrained {
     /// # Panics
     /// If the file's vocabulary lacks the token for unknown text.
     fn encode(&self, text: &str) -> Vec<i64> {
-        let encoding = self.library.encode_fast(text, false).unwrap_or_else(|error| lacks_unknown(error));
+        let encoding = guarded(|| self.library.encode_fast(text, false)).unwrap_or_else(|e| lacks_unknown(e));
         encoding.get_ids().iter().map(|&id| id.into()).collect()
     }
 
@@ -97,7 +97,7 @@ impl Tokenizer for Pretrained {
         let known = |&id: &i64| u32::try_from(id).is_ok_and(|id| self.library.id_to_token(id).is_some());
         let runs = ids.split(|id| !known(id)).map(|run| {
             let run: Vec<u32> = run.iter().map(|&id| id as u32).collect();
-            self.library.decode(&run, false).expect("known ids")
+            guarded(|| self.library.decode(&run, false)).unwrap_or_else(|_| OUTSIDE.into())
         });
         runs.collect::<Vec<_>>().join(OUTSIDE)
     }
@@ -120,7 +120,12 @@ impl Tokenizer for Pretrained {
 /// The library panics on some files, e.g. on half of one: they are refused like all others.
 fn parse(bytes: &[u8]) -> std::result::Result<Library, String> {
     serde_json::from_slice::<IgnoredAny>(bytes).map_err(|error| error.to_string())?;
-    let result = std::panic::catch_unwind(|| Library::from_bytes(bytes));
+    guarded(|| Library::from_bytes(bytes))
+}
+
+/// What the library does with a file's parts; a panic of theirs becomes an error.
+fn guarded<T>(work: impl FnOnce() -> ::tokenizers::Result<T>) -> std::result::Result<T, String> {
+    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
     result.map_err(|_| "its parts do not fit together".to_string())?.map_err(|error| error.to_string())
 }
 
