@@ -4,9 +4,11 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use course::paths::Course;
+use course::runner::kernel::{Ended, Kernel};
+use course::setup::leftovers::prune;
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -287,18 +289,32 @@ fn two_notebooks_at_once_are_green() {
 }
 
 /// All kernels share a build folder, where their crates have the same name; each cell knows whose it is.
+///
+/// `LLM_COURSE_CASES=200` takes ten kernels with 20 cells each.
 #[test]
 fn kernels_at_once_run_their_own_cells() {
-    let fixtures = [1, 2, 3].map(|number| {
-        let mut sources = vec![format!("let me = {number};")];
-        sources.extend((0..10).map(|cell| format!("assert_eq!(me, {number}); println!(\"{cell}\");")));
-        let cells: Vec<Cell> = sources.iter().map(|source| (source.as_str(), &[] as &[&str])).collect();
-        Fixture::new(&cells)
-    });
-    let children = fixtures.each_ref().map(|fixture| fixture.start(&["--timeout", "60"]));
+    let (kernels, cells) = if cases(30) < 200 { (3, 10) } else { (10, 20) };
+    let fixtures: Vec<_> = (1..=kernels)
+        .map(|number| {
+            let mut sources = vec![format!("let me = {number};")];
+            let cell = |cell: usize| {
+                format!("fn own_{cell}() -> usize {{ {number} * {cell} }} assert_eq!(me * {cell}, own_{cell}()); println!(\"{cell}\");")
+            };
+            sources.extend((1..cells).map(cell));
+            let cells: Vec<Cell> = sources.iter().map(|source| (source.as_str(), &[] as &[&str])).collect();
+            Fixture::new(&cells)
+        })
+        .collect();
+    let children: Vec<_> = fixtures.iter().map(|fixture| fixture.start(&["--timeout", "120"])).collect();
     for (fixture, child) in fixtures.iter().zip(children) {
         fixture.finish(child).is_green();
     }
+    println!("{kernels} kernels at once ran {} cells, each its own", kernels * cells);
+}
+
+/// How much a test does: `LLM_COURSE_CASES`, if it is set.
+fn cases(default: usize) -> usize {
+    std::env::var("LLM_COURSE_CASES").map_or(default, |cases| cases.parse().unwrap())
 }
 
 /// evcxr writes its default over an entry `rust` of another version, wherever `JUPYTER_PATH` leads it.
@@ -360,6 +376,119 @@ fn a_training_that_died_with_its_kernel_repeats_the_one_that_did_not() {
     killed.run(&["--timeout", "300"]).is_green();
     assert_eq!(read(&killed, "first"), "30", "it goes on after its last checkpoint");
     assert_eq!(read(&killed, "losses"), read(&whole, "losses"));
+}
+
+/// An endless training, which says when it has begun.
+const ENDLESS: &str = r#"fn kept() -> i64 { 41 }
+fn train() -> llm_course::Result<()> {
+    let vs = nn::VarStore::new(Device::Cpu);
+    let gpt = Gpt::new(&vs.root(), GptConfig::small(50))?;
+    let loss = |_: i64| {
+        std::fs::write("training", "").unwrap();
+        let ids = Tensor::randint(50, [16, 65], (Kind::Int64, Device::Cpu));
+        gpt.loss(&ids.narrow(1, 0, 64), &ids.narrow(1, 1, 64), true)
+    };
+    let config = TrainConfig { steps: 1_000_000, ..Default::default() };
+    Trainer::new(&vs, config)?.fit("GPT", loss, || 0.0).map(drop)
+}"#;
+
+/// *Interrupt Kernel* ends the process that runs the cells: variables are gone, the crate and functions are not.
+#[tokio::test]
+async fn an_interrupted_training_ends_at_once_and_the_next_cell_runs() {
+    let course = Course::find().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let mut kernel = Kernel::start(&course.kernelspec(), folder.path(), &[]).await.unwrap();
+    let long = Duration::from_secs(240); // the crate may have to be compiled
+    let opening = format!("{OPENING}\n{ENDLESS}");
+    let (cell, ended) = kernel.execute(&opening, 1, long).await.unwrap();
+    assert!(matches!(ended, Ended::Idle) && cell.error().is_none(), "{cell:?}");
+    let moments = [8, 4];
+    for (number, seconds) in (0..).zip(moments) {
+        let limit = Duration::from_secs(seconds);
+        let _ = std::fs::remove_file(folder.path().join("training"));
+        let begun = Instant::now();
+        let (cell, ended) = kernel.execute("train()?;", 2, limit).await.unwrap();
+        let took = begun.elapsed().saturating_sub(limit);
+        assert!(matches!(ended, Ended::TimeOut) && folder.path().join("training").exists(), "{cell:?}");
+        assert!(took < Duration::from_secs(3), "{took:?}");
+        let begun = Instant::now();
+        let next = format!(
+            "println!(\"{{}}\", kept() + Tensor::ones([{number}], (Kind::Int64, Device::Cpu)).size()[0]);"
+        );
+        let (cell, ended) = kernel.execute(&next, 3, long).await.unwrap();
+        assert!(matches!(ended, Ended::Idle) && cell.error().is_none(), "{cell:?}");
+        assert!(format!("{cell:?}").contains(&format!("{}", 41 + number)), "{cell:?}");
+        println!("interrupted after {took:.1?}; the next cell took {:.1?}", begun.elapsed());
+    }
+}
+
+/// What one kernel leaves in the shared build folder, many times, and what pruning takes away.
+///
+/// `LLM_COURSE_CASES=100` starts 100 kernels.
+#[test]
+fn the_build_folder_stays_small_however_many_kernels_start() {
+    const STARTS: u64 = 100;
+    let course = Course::find().unwrap();
+    let count = cases(2);
+    let begun = SystemTime::now();
+    for _ in (0..count).step_by(2) {
+        let fixtures = [(); 2].map(|()| Fixture::new(&[(OPENING, &[]), ("let one = 1;", &[])]));
+        let children = fixtures.each_ref().map(|fixture| fixture.start(&["--timeout", "240"]));
+        fixtures.iter().zip(children).for_each(|(fixture, child)| fixture.finish(child).is_green());
+    }
+    let build = course.home().join("build");
+    let new: Vec<_> = of_kernels(&build).into_iter().filter(|path| changed(path) > begun).collect();
+    assert!(!new.is_empty(), "a kernel leaves something");
+    let each = new.iter().map(|path| size(path)).sum::<u64>() / count as u64;
+    let before = size(&build);
+    let removed = prune(&course);
+    let (after, left) = (size(&build), of_kernels(&build).len());
+    println!("{count} kernels left {} kB each; {removed} folders pruned, {left} left", each / 1000);
+    println!("build folder: {} MB, {} MB once pruned", before / 1_000_000, after / 1_000_000);
+    assert!(
+        before.max(after + STARTS * each) < 2 << 30,
+        "{STARTS} starts from {after} bytes, each with {each} more"
+    );
+}
+
+/// The folders that belong to one kernel each.
+fn of_kernels(build: &Path) -> Vec<PathBuf> {
+    let below =
+        |folder: PathBuf| std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let debug = below(build.to_path_buf()).map(|target| target.join("debug"));
+    let parts = debug.flat_map(|debug| ["incremental", ".fingerprint"].map(|part| debug.join(part)));
+    let of_cells = |path: &PathBuf| path.file_name().unwrap().to_string_lossy().starts_with("ctx-");
+    parts.flat_map(below).filter(of_cells).collect()
+}
+
+fn changed(path: &Path) -> SystemTime {
+    path.metadata().and_then(|data| data.modified()).unwrap_or(SystemTime::UNIX_EPOCH)
+}
+
+/// The bytes of a file, or of all that is below a folder.
+fn size(path: &Path) -> u64 {
+    match std::fs::read_dir(path) {
+        Ok(entries) => entries.flatten().map(|entry| size(&entry.path())).sum(),
+        Err(_) => path.symlink_metadata().map_or(0, |data| data.len()),
+    }
+}
+
+/// Set-up refuses folders with spaces and such; this is why it need not refuse these.
+#[tokio::test]
+async fn a_kernel_works_below_a_folder_with_letters_of_any_alphabet() {
+    let place = tempfile::tempdir().unwrap();
+    let root = place.path().join("Übung_(2)-курс-講座+a,b@c~d#e&f");
+    let (own, course) = (Course::find().unwrap(), Course { root });
+    std::fs::create_dir_all(course.venv().join("lib/python3/site-packages")).unwrap();
+    std::fs::create_dir_all(course.home().join("bin")).unwrap();
+    std::os::unix::fs::symlink(own.kernel(), course.kernel()).unwrap();
+    course::setup::kernelspec::write(&course).unwrap();
+    let mut kernel = Kernel::start(&course.kernelspec(), &course.root, &[]).await.unwrap();
+    for (number, code) in (1..).zip(["let x = 41;", "println!(\"{}\", x + 1);"]) {
+        let (cell, ended) = kernel.execute(code, number, Duration::from_secs(60)).await.unwrap();
+        assert!(matches!(ended, Ended::Idle) && cell.error().is_none(), "{cell:?}");
+        assert!(number == 1 || format!("{cell:?}").contains("42"), "{cell:?}");
+    }
 }
 
 #[test]
