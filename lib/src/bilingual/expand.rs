@@ -15,7 +15,7 @@ const MOST_RULES: usize = 20_000;
 const LONGEST_CALL: usize = 200;
 /// Bytes of both sentences of a pair on average: thirty rules that each use the next one twice would make a thousand
 /// million, and words that share a tag have a link from each to each.
-const LONGEST: f64 = 1e3;
+const LONGEST: f64 = 1e6;
 
 /// Reads a grammar from its text.
 pub(super) fn model(text: &str) -> Result<Model> {
