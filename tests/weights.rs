@@ -75,7 +75,7 @@ fn pickles_are_refused_under_any_name() {
             let path = place.path().join(name);
             fs::write(&path, content).unwrap();
             let vs = VarStore::new(Device::Cpu);
-            vs.root().zeros("w", &[2]);
+            let _ = vs.root().zeros("w", &[2]);
             let resumed = Trainer::new(&vs, TrainConfig::default()).unwrap().resumable(&path, 1);
             for message in [refusal(Checkpoint::load(&path)), refusal(resumed)] {
                 let message = message.expect(name);
