@@ -296,7 +296,7 @@ fn kernels_at_once_run_their_own_cells() {
     let (kernels, cells) = if cases(30) < 200 { (3, 10) } else { (10, 20) };
     let fixtures: Vec<_> = (1..=kernels)
         .map(|number| {
-            let mut sources = vec![format!("let me = {number};")];
+            let mut sources = vec![format!("let me: usize = {number};")];
             let cell = |cell: usize| {
                 format!("fn own_{cell}() -> usize {{ {number} * {cell} }} assert_eq!(me * {cell}, own_{cell}()); println!(\"{cell}\");")
             };
