@@ -118,9 +118,12 @@ fn classifier(lora: bool) -> Vec<u64> {
     })
 }
 
+/// A training, which gives its losses and weights as bits.
+type Family = Box<dyn Fn() -> Vec<u64>>;
+
 /// What each family gives with the seed.
 fn families(seed: i64) -> BTreeMap<String, Vec<u64>> {
-    let mut all: Vec<(String, Box<dyn Fn() -> Vec<u64>>)> = Vec::new();
+    let mut all: Vec<(String, Family)> = Vec::new();
     for kind in [CellKind::Rnn, CellKind::Gru, CellKind::Lstm] {
         all.push((format!("{kind:?}"), Box::new(move || char_lm(kind))));
     }
