@@ -193,6 +193,21 @@ fn any_tokenizer_file_is_opened_or_refused() {
     });
 }
 
+#[test]
+fn a_token_with_an_absurd_id_takes_no_memory() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("tokenizer.json");
+    for id in [1_i64 << 40, 1 << 60, i64::MAX, i64::MIN, -1] {
+        let mut file = TOKENIZERS.files[0].clone(); // the BPE's
+        file["added_tokens"][1]["id"] = json!(id);
+        std::fs::write(&path, file.to_string()).expect("a folder to write in");
+        let (result, peak) = survive::watched(|| Bpe::load(&path).is_err());
+        assert_eq!(result, Ok(true), "{id}");
+        assert!(peak < LITTLE, "{id}: {peak} bytes");
+    }
+    println!("5 absurd ids refused");
+}
+
 /// Encoding may panic for one reason only, which the documentation names: the vocabulary lacks unknown text.
 fn use_it(tokenizer: &Pretrained) {
     let encode = || tokenizer.encode_pair(TEXT, Some("a cat")).0;
