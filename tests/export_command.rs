@@ -45,8 +45,11 @@ fn a_model_that_differs_is_red() {
     for file in ["config.json", "model.safetensors"] {
         std::fs::copy(fixture.join(file), folder.path().join(file)).unwrap();
     }
-    // The fixture's outputs have other names: there are no `ids` to begin with.
-    std::fs::copy(fixture.join("outputs.safetensors"), folder.path().join("outputs.safetensors")).unwrap();
+    // Logits of 0 for one id, which this model does not give: 8 bytes of ids and 97 times 4 of logits.
+    let header = r#"{"ids": {"dtype": "I64", "shape": [1, 1], "data_offsets": [0, 8]},
+                     "logits": {"dtype": "F32", "shape": [1, 1, 97], "data_offsets": [8, 396]}}"#;
+    let bytes = [&(header.len() as u64).to_le_bytes(), header.as_bytes(), &[0; 396]].concat();
+    std::fs::write(folder.path().join("outputs.safetensors"), bytes).unwrap();
     let error = check(&real, &[folder.path().to_path_buf()]).unwrap_err();
     assert!(error.to_string().contains("not the same in transformers"), "{error}");
 }

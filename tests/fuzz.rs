@@ -15,7 +15,7 @@ use llm_course::tokenizers::{Bpe, CharTokenizer, Pretrained, Tokenizer, WordPiec
 use llm_course::train::{Checkpoint, TrainConfig, Trainer};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use survive::{LITTLE, garbage, message, mutated, other_json, survive};
+use survive::{LITTLE, garbage, message, mutated, nearly_json, other_json, survive};
 use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor};
 
@@ -156,7 +156,6 @@ fn any_text_goes_through_every_tokenizer() {
 #[test]
 fn any_tokenizer_file_is_opened_or_refused() {
     let files = &TOKENIZERS.files;
-    let texts: Vec<Vec<u8>> = files.iter().map(|file| file.to_string().into_bytes()).collect();
     let words = [
         "{",
         "}",
@@ -173,11 +172,7 @@ fn any_tokenizer_file_is_opened_or_refused() {
         "\\u0000",
         "1e99",
     ];
-    let make = |rng: &mut ChaCha8Rng| match rng.random_range(0..8) {
-        0 => garbage(&words, rng),
-        1 | 2 => mutated(&texts, &words, rng),
-        _ => other_json(files, rng).to_string().into_bytes(),
-    };
+    let make = |rng: &mut ChaCha8Rng| nearly_json(files, &words, rng);
     // A file may ask for automata up to the limit of the crate `regex`, 10 MB each.
     survive("tokenizer.json", 3_000, 64 << 20, make, |bytes, folder| {
         let file = folder.join("tokenizer.json");
@@ -394,6 +389,15 @@ clause a =
 object = the:the {colour.en} {noun.en} => la:the {noun.fr} {colour.fr}
 ";
 
+/// Text that is nearly `grammar`: garbage, the grammar with garbage behind it, or with changed bytes.
+fn nearly_grammar(grammar: &str, words: &[&str], rng: &mut ChaCha8Rng) -> Vec<u8> {
+    match rng.random_range(0..8) {
+        0 => garbage(words, rng),
+        1 => [grammar.as_bytes(), b"  ", &garbage(words, rng)[..]].concat(),
+        _ => mutated(&[grammar.into()], words, rng),
+    }
+}
+
 #[test]
 fn any_grammar_is_read_or_refused() {
     let words = [
@@ -423,11 +427,7 @@ fn any_grammar_is_read_or_refused() {
         "é",
         "\u{0}",
     ];
-    let make = |rng: &mut ChaCha8Rng| match rng.random_range(0..8) {
-        0 => garbage(&words, rng),
-        1 => [STORY.as_bytes(), b"  ", &garbage(&words, rng)[..]].concat(),
-        _ => mutated(&[STORY.into()], &words, rng),
-    };
+    let make = |rng: &mut ChaCha8Rng| nearly_grammar(STORY, &words, rng);
     assert_eq!(Grammar::parse(STORY).map(|_| ()).map_err(|error| error.to_string()), Ok(()));
     survive("grammars", 20_000, LITTLE, make, |bytes, _| {
         let Ok(grammar) = Grammar::parse(&String::from_utf8_lossy(bytes)) else { return false };
@@ -470,11 +470,7 @@ fn any_bilingual_grammar_is_read_or_refused() {
         "+",
         "-",
     ];
-    let make = |rng: &mut ChaCha8Rng| match rng.random_range(0..8) {
-        0 => garbage(&words, rng),
-        1 => [PAIRS.as_bytes(), b"  ", &garbage(&words, rng)[..]].concat(),
-        _ => mutated(&[PAIRS.into()], &words, rng),
-    };
+    let make = |rng: &mut ChaCha8Rng| nearly_grammar(PAIRS, &words, rng);
     assert_eq!(BilingualGrammar::parse(PAIRS).map(|_| ()).map_err(|error| error.to_string()), Ok(()));
     // Words that share a tag have a link from each to each.
     survive("grammars of pairs", 20_000, 64 << 20, make, |bytes, _| {

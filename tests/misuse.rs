@@ -770,8 +770,8 @@ fn message(f: fn()) -> Option<String> {
     text.or_else(|| panic.downcast_ref::<String>().cloned())
 }
 
-/// Their messages have more than one line: a list of folders, and an assertion of two sizes.
-const OF_SEVERAL_LINES: &[&str] = &["find_model", "VectorIndex::search"];
+/// Their messages have more than one line: a list of folders.
+const OF_SEVERAL_LINES: &[&str] = &["find_model"];
 
 /// What is wrong with a message, if anything.
 fn fault(message: Option<&str>, words: &str) -> Option<String> {

@@ -12,6 +12,9 @@ use course::setup::leftovers::prune;
 use serde_json::json;
 use tempfile::TempDir;
 
+mod cases;
+use cases::cases;
+
 /// A folder with one notebook; kernels are known by running in it.
 struct Fixture {
     folder: TempDir,
@@ -310,11 +313,6 @@ fn kernels_at_once_run_their_own_cells() {
         fixture.finish(child).is_green();
     }
     println!("{kernels} kernels at once ran {} cells, each its own", kernels * cells);
-}
-
-/// How much a test does: `LLM_COURSE_CASES`, if it is set.
-fn cases(default: usize) -> usize {
-    std::env::var("LLM_COURSE_CASES").map_or(default, |cases| cases.parse().unwrap())
 }
 
 /// evcxr writes its default over an entry `rust` of another version, wherever `JUPYTER_PATH` leads it.

@@ -14,6 +14,9 @@ use course::setup::leftovers::prune;
 use course::setup::steps::{Step, advice, carry_out, forget};
 use sha2::{Digest, Sha256};
 
+mod cases;
+use cases::cases;
+
 /// A checkout with nothing but what set-up looks at, and a PATH with nothing but what a test puts there.
 struct Machine {
     root: PathBuf,
@@ -399,7 +402,7 @@ fn is_ready(output: &Output) {
 #[test]
 fn a_set_up_interrupted_at_any_moment_ends_well_when_it_is_run_again() {
     use rustix::process::{Pid, Signal, kill_process};
-    let cases = std::env::var("LLM_COURSE_CASES").map_or(20, |cases| cases.parse().unwrap());
+    let cases = cases(20);
     let whole = quick_machine("course");
     let begun = Instant::now();
     is_ready(&whole.setup());

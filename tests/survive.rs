@@ -13,6 +13,10 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 
+#[path = "cases.rs"]
+mod cases;
+use cases::cases;
+
 /// A case that takes this long hangs.
 const HANG: Duration = Duration::from_secs(30);
 /// A single request for more is refused, which ends the process: it must not take the machine with it.
@@ -83,6 +87,15 @@ fn alone() -> MutexGuard<'static, ()> {
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// JSON that is nearly one of `files`: garbage of `words`, one of them with changed bytes, or one with other values.
+pub fn nearly_json(files: &[Value], words: &[&str], rng: &mut ChaCha8Rng) -> Vec<u8> {
+    match rng.random_range(0..8) {
+        0 => garbage(words, rng),
+        1 | 2 => mutated(&[pick(files, rng).to_string().into_bytes()], words, rng),
+        _ => other_json(files, rng).to_string().into_bytes(),
+    }
+}
+
 /// As many inputs as `LLM_COURSE_CASES` says, else `default`, each from `make` to `eat`, which also gets a folder of its
 /// own and says whether the input was good. Some must be, and some not: else the inputs test little. A case may take
 /// `constant` bytes of heap, and [`PER_BYTE`] for each of its input.
@@ -95,7 +108,7 @@ pub fn survive(
 ) {
     let _turn = alone();
     panics_outside_cases_are_printed();
-    let cases = std::env::var("LLM_COURSE_CASES").map_or(default, |cases| cases.parse().expect("a number"));
+    let cases = cases(default);
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
     let (next, good, worst) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
     let begun: Vec<AtomicU64> = (0..workers).map(|_| AtomicU64::new(u64::MAX)).collect();

@@ -62,14 +62,9 @@ pub fn fetch(name: &str, hub: ApiBuilder) -> Result<PathBuf> {
             missing.join(", no ")
         );
     }
-    let mut folder = PathBuf::new();
-    for file in NEEDED.into_iter().chain(USEFUL).filter(|file| listed.contains(file)) {
-        let path = download(name, &repo, file)?;
-        if file == NEEDED[0] {
-            folder = path.parent().context("a file lies in a folder")?.to_path_buf();
-        }
-    }
-    Ok(folder)
+    let wanted = NEEDED.into_iter().chain(USEFUL).filter(|file| listed.contains(file));
+    let paths = wanted.map(|file| download(name, &repo, file)).collect::<Result<Vec<_>>>()?;
+    Ok(paths[0].parent().context("config.json lies in a folder")?.to_path_buf())
 }
 
 /// A file of the model. What the hub names by its SHA-256, as it does large files, must have it.

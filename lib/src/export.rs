@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tch::Tensor;
 
 use crate::error::{Error, Result};
-use crate::pretrained::{CONFIG, WEIGHTS, read_config};
+use crate::pretrained::{CONFIG, WEIGHTS, read_config, read_json, weight_count};
 
 const TOKENIZER: &str = "tokenizer.json";
 const OUTPUTS: &str = "outputs.safetensors";
@@ -68,7 +68,7 @@ impl ModelCard {
     }
 
     /// The card of the model `name` with so many weights.
-    fn markdown(&self, name: &str, weights: usize) -> String {
+    fn markdown(&self, name: &str, weights: u64) -> String {
         let Self { task, summary, data, results, limits, license, python } = self;
         let mut table = String::new();
         for (measure, value) in results {
@@ -180,8 +180,7 @@ impl Export {
                 missing.join(", ")
             )));
         }
-        let weights = Tensor::read_safetensors(self.partial.join(WEIGHTS))?;
-        let weights = weights.iter().map(|(_, tensor)| tensor.numel()).sum();
+        let weights = weight_count(&self.partial)?;
         let write = |name: &str, text: String| {
             let path = self.partial.join(name);
             std::fs::write(&path, text).map_err(|source| unwritable(&path, source))
@@ -203,7 +202,7 @@ impl Export {
             ("<|endoftext|>", "eos_token"),
             ("<unk>", "unk_token"),
         ];
-        let tokenizer: Value = crate::pretrained::read_json(&self.tokenizer())?;
+        let tokenizer: Value = read_json(&self.tokenizer())?;
         let config: Value = read_config(&self.partial)?;
         let longest = ["n_positions", "max_position_embeddings"].iter().find_map(|key| config[key].as_u64());
         let mut json = json!({"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": longest});

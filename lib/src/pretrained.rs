@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use safetensors::tensor::{Dtype, TensorView, serialize_to_file};
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
 use tch::{Device, Tensor, nn::VarStore};
 
 use crate::error::{Error, Result};
@@ -19,8 +20,8 @@ pub(crate) const CONFIG: &str = "config.json";
 
 /// The folder of the pretrained model `name`, which is a folder, or what a hub calls a model (`gpt2`,
 /// `sentence-transformers/all-MiniLM-L6-v2`). Looked for, in this order: as a path; below the folder that
-/// `LLM_COURSE_MODELS` names; among the course's [exports](crate::export); below `.course/models`, where the set-up puts all-MiniLM-L6-v2; in the cache of
-/// Hugging Face's own tools (`HF_HOME`, else `~/.cache/huggingface`).
+/// `LLM_COURSE_MODELS` names; among the course's [exports](crate::export); below `.course/models`, where the set-up
+/// puts all-MiniLM-L6-v2; in the cache of Hugging Face's own tools (`HF_HOME`, else `~/.cache/huggingface`).
 ///
 /// # Errors
 /// If none of these is a folder with a `config.json`; the message lists them.
@@ -281,16 +282,30 @@ impl Layout {
 /// # Errors
 /// If the file cannot be read.
 pub fn tensor_names(folder: impl AsRef<Path>) -> Result<Vec<String>> {
-    let path = folder.as_ref().join(WEIGHTS);
+    Ok(header(folder.as_ref())?.into_keys().collect())
+}
+
+/// How many numbers the tensors of `model.safetensors` in `folder` hold; reads the header only.
+pub(crate) fn weight_count(folder: &Path) -> Result<u64> {
+    let numbers = |tensor: &Value| {
+        tensor["shape"].as_array().into_iter().flatten().filter_map(Value::as_u64).product::<u64>()
+    };
+    Ok(header(folder)?.values().map(numbers).sum())
+}
+
+/// What the file says of each tensor: kind, shape and place.
+fn header(folder: &Path) -> Result<BTreeMap<String, Value>> {
+    let path = folder.join(WEIGHTS);
     let file_error = |source| Error::file(&path, source, "name a folder with model.safetensors in it");
     let mut file = std::fs::File::open(&path).map_err(file_error)?;
     let mut length = [0; 8];
     file.read_exact(&mut length).map_err(file_error)?;
-    let header: BTreeMap<String, serde_json::Value> =
+    let mut header: BTreeMap<String, Value> =
         serde_json::from_reader(BufReader::new(file.take(u64::from_le_bytes(length)))).map_err(|error| {
             Error::input(format!("{}: no safetensors file: {error}; copy it again", path.display()))
         })?;
-    Ok(header.into_keys().filter(|name| name != "__metadata__").collect())
+    header.remove("__metadata__");
+    Ok(header)
 }
 
 fn read(path: &Path) -> Result<Vec<(String, Tensor)>> {

@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 
 use llm_course::check::{Exercise, Verdict};
 
+#[path = "../cases.rs"]
+mod cases;
+
 /// The lessons' cells, with what they have in scope.
 #[allow(clippy::all, unused_imports)] // they are written to be read in a notebook
 mod cells {
@@ -37,10 +40,9 @@ mod cells {
     }
 }
 
-/// How many random cases a solution must pass: a few, or as many as `LLM_COURSE_CASES` says.
+/// How many random cases a solution must pass.
 fn cases() -> u64 {
-    std::env::var("LLM_COURSE_CASES")
-        .map_or(200, |count| count.parse().expect("LLM_COURSE_CASES is a number"))
+    cases::cases(200)
 }
 
 fn judged<F: Copy + 'static>(exercise: Exercise<F>, answer: F) -> (&'static str, Verdict) {

@@ -151,7 +151,11 @@ impl VectorIndex {
     /// If `query` has another length than the rows.
     pub fn search(&self, query: &Tensor, k: usize) -> Vec<(usize, f64)> {
         let dim = self.vectors.size()[1];
-        assert_eq!(query.size(), [dim], "a query must be a vector of {dim} numbers, as the index holds them");
+        let size = query.size();
+        assert!(
+            size == [dim],
+            "a query must be a vector of {dim} numbers, as the index holds them, got {size:?}"
+        );
         let scores = self.vectors.matmul(&query.to_device(self.vectors.device()));
         let (values, rows) = scores.topk(k.min(self.len()) as i64, 0, true, true);
         let rows = Vec::<i64>::try_from(rows).expect("one dimension of Int64");

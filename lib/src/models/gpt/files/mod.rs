@@ -5,13 +5,14 @@ mod neox;
 
 use std::path::Path;
 
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tch::nn::VarStore;
 
-use super::Gpt;
+use super::{Gpt, GptConfig};
 use crate::error::{Error, Result};
 use crate::layers::Positions;
-use crate::pretrained::{read_config, write_config};
+use crate::pretrained::{Layout, read_config, write_config};
 
 impl Gpt {
     /// A GPT-2, or a GPT-NeoX whose layers are those of a GPT-2 but for the positions, from `config.json` and
@@ -23,18 +24,10 @@ impl Gpt {
     pub fn load(vs: &VarStore, folder: impl AsRef<Path>) -> Result<Self> {
         let folder = folder.as_ref();
         let json: Value = read_config(folder)?;
-        let neox = json["model_type"] == "gpt_neox";
-        let config = if neox {
-            read_config::<neox::Config>(folder)?.sizes()
-        } else {
-            read_config::<gpt2::Config>(folder)?.sizes()
-        }?;
-        let gpt = Self::new(&vs.root(), config)?;
-        match neox {
-            true => neox::layout(&config).load(vs, folder, neox::rename)?,
-            false => gpt2::layout(&config).load(vs, folder, gpt2::rename)?,
+        if json["model_type"] == "gpt_neox" {
+            return open(vs, folder, neox::Config::sizes, neox::layout, neox::rename);
         }
-        Ok(gpt)
+        open(vs, folder, gpt2::Config::sizes, gpt2::layout, gpt2::rename)
     }
 
     /// Writes `config.json` and `model.safetensors` to `folder`; `AutoModelForCausalLM.from_pretrained(folder)` of
@@ -59,4 +52,18 @@ impl Gpt {
             )),
         }
     }
+}
+
+/// The model in `folder`, read in the form that `sizes`, `layout` and `rename` know.
+fn open<C: DeserializeOwned>(
+    vs: &VarStore,
+    folder: &Path,
+    sizes: fn(&C) -> Result<GptConfig>,
+    layout: fn(&GptConfig) -> Layout,
+    rename: fn(&str) -> Option<String>,
+) -> Result<Gpt> {
+    let config = sizes(&read_config(folder)?)?;
+    let gpt = Gpt::new(&vs.root(), config)?;
+    layout(&config).load(vs, folder, rename)?;
+    Ok(gpt)
 }
