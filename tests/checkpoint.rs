@@ -291,6 +291,25 @@ fn a_kill_between_two_renames_after_damage_loses_nothing() {
     assert_eq!(found.metadata["step"], "3");
 }
 
+/// Nothing was whole before it, so there is nothing that only its user may delete.
+#[test]
+fn a_first_save_cut_short_is_no_checkpoint() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("run.safetensors");
+    varied().save(&path).expect("a folder to write in");
+    let whole = std::fs::read(&path).expect("saved");
+    let partial = path.with_added_extension("tmp");
+    std::fs::rename(&path, &partial).expect("as before the first rename");
+    assert!(Checkpoint::latest(&path).expect("one is whole").is_some());
+    for length in [0, 8, whole.len() / 2, whole.len() - 1] {
+        std::fs::write(&partial, &whole[..length]).expect("a folder to write in");
+        assert!(Checkpoint::latest(&path).expect("never whole").is_none(), "{length} bytes");
+        varied().save(&path).expect("half a file is no hindrance");
+        assert!(Checkpoint::latest(&path).expect("whole").is_some() && !partial.exists());
+        std::fs::remove_file(&path).expect("just saved");
+    }
+}
+
 /// A checkpoint with every kind of number that models have.
 fn varied() -> Checkpoint {
     let mut checkpoint = Checkpoint::default();

@@ -32,7 +32,9 @@ const EVCXR: &str = "evcxr_jupyter@0.22.0";
 pub const LIBTORCH_VERSION: &str = "2.11.0";
 
 /// Offline and exactly the locked versions; cells compile fastest without optimisation (0.44 s for a
-/// typical cell instead of 0.57 s), while the crates they call are compiled once and optimised.
+/// typical cell instead of 0.57 s), while the crates they call are compiled once and optimised (not build scripts and
+/// macros, hence no `package."*"`). Not in increments: what a kernel killed while it compiles leaves of them cannot
+/// always be linked.
 const CARGO_CONFIG: &str = r#"[source.crates-io]
 replace-with = "vendored-sources"
 
@@ -43,12 +45,13 @@ directory = "vendor"
 offline = true
 
 [profile.dev]
-opt-level = 0
-debug = false
-
-[profile.dev.package."*"]
 opt-level = 2
 debug = false
+incremental = false
+
+[profile.dev.package.ctx]
+opt-level = 0
+incremental = true
 "#;
 
 /// Sets up what is missing below .course.
@@ -101,7 +104,7 @@ pub fn steps(course: &Course) -> Result<Vec<Step<'_>>> {
             install_minilm,
         ),
         step("typst", "Typst, for the handouts (about 5 s)", &[&root, TYPST], install_typst),
-        step("vendor", "the sources of all crates (about 20 s)", &[&locked], vendor),
+        step("vendor", "the sources of all crates (about 20 s)", &[&locked, CARGO_CONFIG], vendor),
         step(
             "kernelspec",
             "the kernel's entry in JupyterLab",
@@ -111,7 +114,7 @@ pub fn steps(course: &Course) -> Result<Vec<Step<'_>>> {
         step(
             "warm",
             "compiling the course once for all notebooks (about 4 min)",
-            &[&libtorch, &locked],
+            &[&libtorch, &locked, CARGO_CONFIG],
             warm,
         ),
     ])

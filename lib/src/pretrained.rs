@@ -264,7 +264,10 @@ impl Layout {
         let mut variables = vs.variables();
         let take = |entry: &Entry| {
             variables.remove(&entry.ours).ok_or_else(|| {
-                Error::input(format!("the layout names {}, which the model does not have", entry.ours))
+                Error::input(format!(
+                    "the layout names {}, which the model does not have: take it out, or correct the name",
+                    entry.ours
+                ))
             })
         };
         let found = self.entries.iter().map(take).collect::<Result<_>>()?;

@@ -85,11 +85,11 @@ impl Checkpoint {
     }
 
     /// The newest whole checkpoint: the file at `path`, else the one before it, else one that was whole but not yet in
-    /// its place when its program was killed; `None` if there are no such files. Says so on the screen when it
-    /// falls back.
+    /// its place when its program was killed; `None` if there are no such files, or only the beginning of a first
+    /// one. Says so on the screen when it falls back.
     ///
     /// # Errors
-    /// If there are files but none is whole.
+    /// If there were whole files but none is now.
     pub fn latest(path: impl AsRef<Path>) -> Result<Option<Self>> {
         let path = path.as_ref();
         let mut damage = Vec::new();
@@ -106,8 +106,8 @@ impl Checkpoint {
                 Err(error) => damage.push(error),
             }
         }
-        if damage.is_empty() {
-            return Ok(None);
+        if !files[..2].iter().any(|file| file.exists()) {
+            return Ok(None); // at most the first save was begun
         }
         let damage: Vec<_> = damage.iter().map(ToString::to_string).collect();
         Err(Error::input(format!("{}; delete what is damaged to start anew", damage.join("; "))))

@@ -128,7 +128,7 @@ fn read_bert_config(folder: &Path) -> Result<BertConfig> {
     }
     if json["tie_word_embeddings"] == json!(false) {
         return Err(Error::input(format!(
-            "{}: tie_word_embeddings is false, but our word head reads the embedding table",
+            "{}: tie_word_embeddings is false, but our word head reads the embedding table: choose a model where it is true",
             folder.display()
         )));
     }
