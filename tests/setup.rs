@@ -340,27 +340,30 @@ mkdir -p "$folder" && echo half > "$folder/made" && sleep 0.03 && echo whole > "
 fn quick_machine(name: &str) -> Machine {
     let machine = Machine::named(name).rustc("1.95.0").script("c++", "echo c++");
     let machine = machine.script("python3", QUICK_PYTHON).script("cargo", QUICK_CARGO);
-    let libtorch = machine.root.join(".course/libtorch").display().to_string();
-    machine.has_done("warm", &libtorch);
+    machine.has_done(|step| step == "warm");
     machine
 }
 
 impl Machine {
     /// The stamp of a step that depends on this.
-    fn has_done(&self, step: &str, depends_on: &str) {
+    fn stamp(&self, step: &str, depends_on: &str) {
         let stamps = self.root.join(".course/stamps");
         std::fs::create_dir_all(&stamps).unwrap();
         std::fs::write(stamps.join(step), format!("{:x}", Sha256::digest(depends_on))).unwrap();
     }
 
-    /// The stamps of all steps but one.
-    fn has_done_all_but(&self, left: &str) {
+    /// The stamps of these steps, made with its own libtorch.
+    fn has_done(&self, these: impl Fn(&str) -> bool) {
+        self.has_done_with(&self.root.join(".course/libtorch"), these);
+    }
+
+    fn has_done_with(&self, libtorch: &Path, these: impl Fn(&str) -> bool) {
         let course = Course { root: self.root.clone() };
-        let (libtorch, own) = (course.libtorch(), course.home().join("libtorch"));
-        for step in course::setup::steps(&course).unwrap().iter().filter(|step| step.name != left) {
-            // The test may run with LIBTORCH, and set-up runs without.
-            let depends_on = step.depends_on.replace(libtorch.to_str().unwrap(), own.to_str().unwrap());
-            self.has_done(step.name, &depends_on);
+        for step in course::setup::steps(&course).unwrap().iter().filter(|step| these(step.name)) {
+            // The test itself may run with another LIBTORCH.
+            let of_test = course.libtorch();
+            let depends_on = step.depends_on.replace(of_test.to_str().unwrap(), libtorch.to_str().unwrap());
+            self.stamp(step.name, &depends_on);
         }
     }
 
@@ -479,7 +482,7 @@ fn a_wrong_libtorch_is_named_before_anything_is_installed() {
     refuses(&setup(Path::new("/nowhere")), &["no libtorch at /nowhere", "unset LIBTORCH"]);
     assert!(!machine.root.join("did").exists());
     std::fs::write(libtorch.path().join("build-version"), "2.11.0+cpu\n").unwrap();
-    machine.has_done("warm", libtorch.path().to_str().unwrap());
+    machine.has_done_with(libtorch.path(), |step| step == "warm");
     is_ready(&setup(libtorch.path()));
     println!("{} wrong folders in LIBTORCH named, the right one taken", cases.len() + 1);
 }
@@ -493,7 +496,7 @@ fn a_read_only_folder_is_named() {
     for begun in [false, true] {
         let machine = Machine::new().rustc("1.95.0").script("c++", "echo c++").script("python3", PYTHON);
         if begun {
-            machine.has_done("rust-src", "another toolchain");
+            machine.stamp("rust-src", "another toolchain");
         }
         let mut command = Command::new("unshare");
         command.args([
@@ -527,7 +530,7 @@ fn without_network_pip_and_cargo_give_up_within_10_seconds() {
             symlink(which(program), machine.bin.join(program)).unwrap();
         }
         if step == "kernel" {
-            machine.has_done_all_but(step);
+            machine.has_done(|other| other != step);
         }
         let mut command = Command::new("unshare");
         command.args(["--map-root-user", "--net", env!("CARGO_BIN_EXE_course"), "setup"]);
@@ -550,7 +553,7 @@ fn without_network_pip_and_cargo_give_up_within_10_seconds() {
 fn a_package_with_other_bytes_is_not_installed() {
     let machine = Machine::new().rustc("1.95.0").script("c++", "echo c++");
     symlink(which("python3"), machine.bin.join("python3")).unwrap();
-    machine.has_done_all_but("typst");
+    machine.has_done(|step| step != "typst");
     let (venv, mirror) = (machine.root.join(".course/venv"), machine.root.join("mirror"));
     let made = Command::new(which("python3")).args(["-m", "venv"]).arg(&venv).status().unwrap();
     assert!(made.success());
