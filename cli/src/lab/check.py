@@ -66,20 +66,23 @@ def wait(what, ready, limit=120):
 
 def fail(problem):
     driver.save_screenshot(str(shots / "problem.png"))
-    sys.exit(f"{problem}; what was seen is in {shots}")
+    dialog = driver.execute_script("return document.querySelector('.jp-Dialog')?.innerText;")
+    sys.exit(f"{problem}; what was seen is in {shots}; dialog: {dialog!r}; notebook: {ask(STATE)}")
 
 
 def ask(script, *arguments):
     return driver.execute_script(WIDGETS + script, *arguments)
 
 
-def whole_run(name, command):
-    """Runs `command`, waits until every cell has an answer, and checks the outputs."""
+def whole_run(name, command, asks=False):
+    """Runs `command`, says yes if it `asks`, waits until every cell has an answer, and checks the outputs."""
     begun = time.monotonic()
     ask("cells.forEach(of => of.model.type === 'code' && (of.model.executionCount = null));")
     ask("window.jupyterapp.commands.execute(arguments[0]);", command)
-    time.sleep(2)
-    driver.execute_script("document.querySelector('.jp-Dialog .jp-mod-accept')?.click();")
+    if asks:
+        yes = "const yes = document.querySelector('.jp-Dialog .jp-mod-accept'); yes?.click(); return !!yes;"
+        wait("the question", lambda: driver.execute_script(yes))
+        wait("the end of the question", lambda: not driver.execute_script(yes))
     state = wait(name, lambda: (now := ask(STATE)) and (now["errors"] or now["idle"] and not now["unanswered"]) and now, LIMIT)
     seconds = time.monotonic() - begun
     if state["errors"]:
@@ -132,7 +135,7 @@ try:
     show(next(i for i, cell in enumerate(cells) if any("image/png" in o.get("data", {}) for o in cell.get("outputs", []))), "picture")
     answer(right.replace(".tanh()", ""), "❌", "wrong answer")
     answer(right, "✅", "right answer")
-    whole_run("Restart Kernel and Run All Cells", "notebook:restart-run-all")
+    whole_run("Restart Kernel and Run All Cells", "notebook:restart-run-all", asks=True)
     show(exercise + 1, "after the restart")
 finally:
     driver.quit()
