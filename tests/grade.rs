@@ -107,7 +107,11 @@ fn samples_get_the_verdicts_they_earn() {
 
     let out = folder.path().join("grades.csv");
     let mut command = command(folder.path());
-    command.arg("--out").arg(&out).args(["--jobs", "2", "--timeout", "30"]).args((!cut).then_some("--network"));
+    command
+        .arg("--out")
+        .arg(&out)
+        .args(["--jobs", "2", "--timeout", "30"])
+        .args((!cut).then_some("--network"));
     let run = command.output().unwrap();
     let (printed, said, csv) = (text(&run.stdout), text(&run.stderr), fs::read_to_string(out).unwrap());
     println!("{printed}{said}{csv}");

@@ -22,7 +22,7 @@ const MOST_AT_ONCE: usize = 4;
 /// Runs every test and every notebook.
 ///
 /// Each lesson takes turns, a day each, so that a run stays under an hour: one day its learner's notebook runs with small
-/// budgets, the next day the solved one, and every sixth day only the solved one in full, which enforces every claim.
+/// budgets, the next day the solved one, and every twelfth day only the solved one in full, which enforces every claim.
 #[derive(clap::Args, Clone, Debug)]
 pub struct TestArgs {
     /// Only Rust tests and notebooks whose name contains this.
@@ -171,12 +171,12 @@ fn run(course: &Course, args: &TestArgs) -> Result<Counts> {
 
 /// Whether a notebook runs on a day, counted from any day, with small budgets (`quick`) or in full.
 ///
-/// Any six days have each solved notebook in full once, three times with small budgets, and the learner's twice.
+/// Any twelve days have each solved notebook in full once, six times with small budgets, and the learner's five times.
 pub fn takes_turn(args: &TestArgs, name: &str, day: u64, form: Form, quick: bool) -> bool {
     let number = name.split('_').next().and_then(|number| number.parse::<u64>().ok()).unwrap_or(0);
     let turn = number + day;
     let every_lesson = args.full || args.quick || args.filter.is_some();
-    let in_full = !args.quick && (every_lesson || turn.is_multiple_of(6));
+    let in_full = !args.quick && (every_lesson || turn.is_multiple_of(12));
     match (form, quick) {
         (Form::Learner, true) => every_lesson || turn.is_multiple_of(2) && !in_full,
         (Form::Learner, false) => false,
