@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use llm_course::Error;
 use llm_course::data::{Corruption, MaskedDataset};
+use llm_course::layers::{Mask, scaled_dot_product_attention};
 use llm_course::models::{Bert, BertConfig, CellKind, CharLm, CharLmConfig, Gpt, GptConfig};
 use llm_course::train::{AdamW, History, Precision, TrainConfig, Trainer, clip_grad_norm, two_at_a_time};
 use rand::{Rng, SeedableRng};
@@ -290,6 +291,32 @@ fn bf16_ends_with_its_closure_even_in_a_panic() {
     let panicked = std::panic::catch_unwind(|| Precision::Bf16.run(Device::Cpu, || panic!("on purpose")));
     assert!(panicked.is_err());
     assert_eq!((Precision::F32.run(Device::Cpu, kind), kind()), (Kind::Float, Kind::Float));
+}
+
+/// The kernel of libtorch for bf16 would round its probabilities too, and take five times as long.
+#[test]
+fn attention_of_bf16_numbers_is_computed_in_f32_on_the_cpu() {
+    tch::manual_seed(1);
+    let leaf = || {
+        let numbers = Tensor::randn([2, 2, 16, 8], (Kind::Float, Device::Cpu)).to_kind(Kind::BFloat16);
+        numbers.to_kind(Kind::Float).set_requires_grad(true) // exact in both kinds
+    };
+    let leaves = [(); 3].map(|()| leaf());
+    let out_and_gradients = |kind: Kind| {
+        let [q, k, v] = leaves.each_ref().map(|leaf| leaf.to_kind(kind));
+        let out = scaled_dot_product_attention(&q, &k, &v, &Mask::Causal, 0.0);
+        let sum = out.to_kind(Kind::Float).square().sum(Kind::Float);
+        (out, Tensor::run_backward(&[&sum], &leaves.each_ref(), false, false))
+    };
+    let (exact, gradients) = out_and_gradients(Kind::Float);
+    let ((rounded, rounded_gradients), after) = Precision::Bf16
+        .run(Device::Cpu, || (out_and_gradients(Kind::BFloat16), exact.matmul(&exact.transpose(-2, -1))));
+    assert_eq!((rounded.kind(), after.kind()), (Kind::BFloat16, Kind::BFloat16));
+    assert_eq!(rounded, exact.to_kind(Kind::BFloat16), "rounded once, at the end");
+    for (a, b) in rounded_gradients.iter().zip(&gradients) {
+        let difference = f64::try_from((a - b).norm() / b.norm()).unwrap();
+        assert!(difference < 0.01, "{difference}"); // bf16 has 8 bits
+    }
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! Scaled dot-product attention, softmax(Q·Kᵀ/√d)·V (Vaswani et al. 2017, equation 1).
 
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use super::Mask;
+use crate::train::as_it_is;
 
 /// Attention step by step: the output `[batch, head, query, d_head]` and the weights
 /// `[batch, head, query, key]`, which sum to 1 over the keys.
@@ -25,11 +26,20 @@ pub fn attention_by_hand(q: &Tensor, k: &Tensor, v: &Tensor, mask: Option<&Tenso
 
 /// The same output from libtorch's fused kernel, which never stores the weights (FlashAttention, Dao et al.
 /// 2022). Each weight is dropped with probability `dropout`: pass 0 when the model is not in training.
+///
+/// On a CPU bf16 is computed in f32, for the kernel for bf16 takes five times as long backward.
 pub fn scaled_dot_product_attention(q: &Tensor, k: &Tensor, v: &Tensor, mask: &Mask, dropout: f64) -> Tensor {
     let (allowed, causal) = match mask {
         Mask::Full => (None, false),
         Mask::Causal => (None, true),
         Mask::Where(allowed) => (Some(allowed), false),
     };
-    Tensor::scaled_dot_product_attention(q, k, v, allowed, dropout, causal, None, false)
+    let fused = |q: &Tensor, k: &Tensor, v: &Tensor| {
+        Tensor::scaled_dot_product_attention(q, k, v, allowed, dropout, causal, None, false)
+    };
+    if q.device() == Device::Cpu && q.kind() == Kind::BFloat16 {
+        let [q, k, v] = [q, k, v].map(|part| part.to_kind(Kind::Float));
+        return as_it_is(|| fused(&q, &k, &v)).to_kind(Kind::BFloat16);
+    }
+    fused(q, k, v)
 }

@@ -20,4 +20,5 @@ pub use evaluate::{Evaluation, evaluate};
 pub use history::History;
 pub use parallel::two_at_a_time;
 pub use precision::Precision;
+pub(crate) use precision::as_it_is;
 pub use trainer::Trainer;

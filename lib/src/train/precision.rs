@@ -11,8 +11,8 @@ pub enum Precision {
     /// 24 bits of precision.
     #[default]
     F32,
-    /// 8 bits of precision, the same range: linear layers, convolutions and attention round their inputs and
-    /// weights to bf16. Fast where the processor multiplies bf16 matrices (AVX-512 BF16, AMX, CUDA cards). Elsewhere slow,
+    /// 8 bits of precision, the same range: linear layers and convolutions, on a card attention too, round their
+    /// inputs and weights to bf16. Fast where the processor multiplies bf16 matrices (AVX-512 BF16, AMX, CUDA cards). Elsewhere slow,
     /// and an LSTM or GRU fails: oneDNN has none for such processors.
     Bf16,
     /// [`Precision::fastest`]: what the device at hand is faster with.
@@ -63,16 +63,22 @@ impl Precision {
     pub fn run<T>(self, device: Device, f: impl FnOnce() -> T) -> T {
         let device_type = match (self, device) {
             (Self::Auto, _) => return Self::fastest(device).run(device, f),
-            (Self::Bf16, Device::Cpu) => 0,
-            (Self::Bf16, Device::Cuda(_)) => 1,
+            (Self::Bf16, Device::Cpu) => CPU,
+            (Self::Bf16, Device::Cuda(_)) => CUDA,
             _ => return f(),
         };
-        let _autocast = Autocast::enter(device_type);
+        let _autocast = Autocast::enter(device_type, true);
         f()
     }
 }
 
-/// Autocast is on while this lives; also a panic switches it off again.
+/// Runs `f` on the CPU in the kinds that its tensors have, also inside [`Precision::run`].
+pub(crate) fn as_it_is<T>(f: impl FnOnce() -> T) -> T {
+    let _autocast = Autocast::enter(CPU, false);
+    f()
+}
+
+/// Autocast is on, or off, while this lives; then, also after a panic, it is as it was before.
 struct Autocast {
     device_type: i8,
     enabled_before: bool,
@@ -80,12 +86,12 @@ struct Autocast {
 }
 
 impl Autocast {
-    fn enter(device_type: i8) -> Self {
+    fn enter(device_type: i8, enabled: bool) -> Self {
         // SAFETY: `device_type` is c10::DeviceType's CPU or CUDA; the switches belong to this thread.
         unsafe {
             let enabled_before = is_autocast_enabled(device_type);
             let before = Self { device_type, enabled_before, kind_before: autocast_kind(device_type) };
-            set_autocast_enabled(device_type, true);
+            set_autocast_enabled(device_type, enabled);
             set_autocast_kind(device_type, BFLOAT16);
             increment_nesting();
             before
@@ -106,7 +112,10 @@ impl Drop for Autocast {
     }
 }
 
-const BFLOAT16: i8 = 15; // c10::ScalarType
+// c10::DeviceType and c10::ScalarType
+const CPU: i8 = 0;
+const CUDA: i8 = 1;
+const BFLOAT16: i8 = 15;
 
 // `tch::autocast` reaches CUDA only, and there f16. These functions of libtorch (ATen/autocast_mode.h) take
 // and return one-byte enums and integers, so C's calling convention is theirs; the names are those of the
