@@ -17,8 +17,7 @@ pub fn device() -> Device {
 
 /// The same; an error says what is wrong with `LLM_COURSE_DEVICE`.
 pub(crate) fn try_device() -> Result<Device, String> {
-    load_cuda();
-    keep_memory();
+    prepare();
     match std::env::var("LLM_COURSE_DEVICE") {
         Ok(name) => named_device(&name),
         Err(_) => Ok(Device::cuda_if_available()),
@@ -41,6 +40,12 @@ fn named_device(name: &str) -> Result<Device, String> {
         )),
         device => Ok(device),
     }
+}
+
+/// What must come before libtorch is used.
+fn prepare() {
+    load_cuda();
+    keep_memory();
 }
 
 /// Linkers that drop unused libraries drop libtorch_cuda, and then libtorch sees no card: load it by hand. That must come
@@ -92,8 +97,7 @@ fn keep_memory() {
 /// such last bits large. What this crate draws with a generator of its own (ChaCha8: the texts of grammars, the order
 /// of pairs and reviews, hidden words) is the same on every machine.
 pub fn seed(n: i64) {
-    load_cuda();
-    keep_memory();
+    prepare();
     tch::manual_seed(n);
 }
 

@@ -12,8 +12,8 @@ pub enum Precision {
     #[default]
     F32,
     /// 8 bits of precision, the same range: linear layers and convolutions, on a card attention too, round their
-    /// inputs and weights to bf16. Fast where the processor multiplies bf16 matrices (AVX-512 BF16, AMX, CUDA cards). Elsewhere slow,
-    /// and an LSTM or GRU fails: oneDNN has none for such processors.
+    /// inputs and weights to bf16. Fast where the processor multiplies bf16 matrices (AVX-512 BF16, AMX, CUDA cards).
+    /// Elsewhere slow, and an LSTM or GRU fails: oneDNN has none for such processors.
     Bf16,
     /// [`Precision::fastest`]: what the device at hand is faster with.
     Auto,
