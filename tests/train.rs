@@ -432,7 +432,10 @@ fn jobs_done_two_at_a_time_come_back_in_order_and_stop_at_the_first_error() {
         if job == 99 { Err(Error::Input("job 99".to_string())) } else { Ok((job, tch::get_num_threads())) }
     };
     let done = two_at_a_time((0..9).collect(), work).expect("no job fails");
-    assert_eq!(done, (0..9).map(|job| (job, 1)).collect::<Vec<_>>());
+    let threads = |job| if job == 8 { 2 } else { 1 }; // the ninth has both cores
+    assert_eq!(done, (0..9).map(|job| (job, threads(job))).collect::<Vec<_>>());
+    let even = two_at_a_time((0..4).collect(), work).expect("no job fails");
+    assert_eq!(even, (0..4).map(|job| (job, 1)).collect::<Vec<_>>());
     assert_eq!(most.load(Ordering::SeqCst), 2);
     let error = two_at_a_time(vec![1, 99, 2], work).expect_err("a job fails");
     assert!(error.to_string().contains("job 99"), "{error}");
