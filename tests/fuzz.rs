@@ -4,10 +4,13 @@
 
 mod survive;
 
+use std::path::Path;
 use std::sync::LazyLock;
 
 use llm_course::bilingual::BilingualGrammar;
 use llm_course::grammar::Grammar;
+use llm_course::layers::Positions;
+use llm_course::models::{Bert, BertConfig, BertHeads, Gpt, GptConfig};
 use llm_course::pretrained::{Layout, tensor_names};
 use llm_course::rand::{Rng, SeedableRng};
 use llm_course::rand_chacha::ChaCha8Rng;
@@ -299,6 +302,67 @@ fn any_file_of_weights_is_loaded_or_refused() {
             loaded
         },
     );
+}
+
+/// A model's name, its folder and what opens it.
+type Opener = (&'static str, tempfile::TempDir, fn(&Path) -> llm_course::Result<()>);
+
+/// Small models of every kind whose `config.json` is read.
+fn models() -> Vec<Opener> {
+    let folders = [(); 4].map(|()| tempfile::tempdir().expect("a folder"));
+    let [bert, distilled, gpt2, neox] = &folders;
+    let tiny =
+        BertConfig { d_model: 8, n_heads: 2, d_ff: 16, n_layers: 1, block_size: 8, ..BertConfig::tiny(20) };
+    for (folder, config) in
+        [(bert, tiny), (distilled, BertConfig { segments: 0, heads: BertHeads::WORDS, ..tiny })]
+    {
+        let vs = VarStore::new(Device::Cpu);
+        let model = Bert::new(&vs.root(), config).expect("sizes that fit");
+        model.save(&vs, folder).expect("a folder to write in");
+    }
+    for (folder, positions) in [(gpt2, Positions::Learned), (neox, Positions::Rotary)] {
+        let vs = VarStore::new(Device::Cpu);
+        let config = GptConfig {
+            d_model: 8,
+            n_heads: 2,
+            d_ff: 16,
+            n_layers: 1,
+            block_size: 8,
+            positions,
+            ..GptConfig::small(20)
+        };
+        let model = Gpt::new(&vs.root(), config).expect("sizes that fit");
+        model.save(&vs, folder).expect("a folder to write in");
+    }
+    let bert: fn(&Path) -> llm_course::Result<()> =
+        |at| Bert::load(&VarStore::new(Device::Cpu), at).map(drop);
+    let gpt: fn(&Path) -> llm_course::Result<()> = |at| Gpt::load(&VarStore::new(Device::Cpu), at).map(drop);
+    let openers = [("BERT", bert), ("DistilBERT", bert), ("GPT-2", gpt), ("GPT-NeoX", gpt)];
+    openers.into_iter().zip(folders).map(|((name, open), folder)| (name, folder, open)).collect()
+}
+
+#[test]
+fn any_configuration_of_a_model_is_read_or_refused() {
+    for (name, sound, open) in models() {
+        open(sound.path()).expect("just saved");
+        let config = std::fs::read_to_string(sound.path().join("config.json")).expect("just saved");
+        let files: Vec<Value> = vec![config.parse().expect("JSON")];
+        survive(
+            &format!("config.json of {name}"),
+            4_000,
+            LITTLE,
+            |rng| nearly_json(&files, &["{", "}", "null", "\"model_type\"", "-1"], rng),
+            |bytes, folder| {
+                let weights = folder.join("model.safetensors");
+                if !weights.exists() {
+                    std::fs::copy(sound.path().join("model.safetensors"), weights)
+                        .expect("a folder to write in");
+                }
+                std::fs::write(folder.join("config.json"), bytes).expect("a folder to write in");
+                open(folder).is_ok()
+            },
+        );
+    }
 }
 
 fn run() -> (Tensor, Trainer) {

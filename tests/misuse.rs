@@ -610,8 +610,16 @@ const FILES: &[Row] = &[
     ("Gpt::save", "sinusoidal positions", "Sinusoidal … Positions::Rotary",
      || saved(|vs, place| Gpt::new(&vs.root(), GptConfig { positions: Positions::Sinusoidal,
          ..sizes() })?.save(vs, place))),
+    ("Bert::save", "a DistilBERT with a pooler", "no place for the heads … BertHeads::WORDS",
+     || saved(|vs, place| Bert::new(&vs.root(), BertConfig { segments: 0, ..bert_sizes() })?.save(vs, place))),
     ("Bert::load", "no folder", "name a folder with config.json",
      || no(Bert::load(&VarStore::new(CPU), "no/such"))),
+    ("Bert::load", "more weights than the file has bytes", "0 bytes are too few … belong to the same model", || {
+        let sizes = r#"{"model_type": "bert", "vocab_size": 1000000000000, "hidden_size": 64, "num_hidden_layers": 2,
+            "num_attention_heads": 2, "intermediate_size": 128, "max_position_embeddings": 64, "type_vocab_size": 2,
+            "hidden_dropout_prob": 0.1, "hidden_act": "gelu"}"#;
+        no(Bert::load(&VarStore::new(CPU), folder(sizes, "").path()))
+    }),
     ("Bert::load", "a GPT", "gpt2, not bert",
      || no(Bert::load(&VarStore::new(CPU), folder(r#"{"model_type": "gpt2"}"#, "").path()))),
     ("Bert::save", "no such place", "choose a folder",

@@ -16,6 +16,8 @@ use crate::no_grad;
 use crate::runtime::folders;
 
 pub(crate) const WEIGHTS: &str = "model.safetensors";
+const SAFETENSORS_ONLY: &str = "only safetensors are read: convert other weights in Python with \
+                                model.save_pretrained(folder), which writes them";
 pub(crate) const CONFIG: &str = "config.json";
 
 /// The folder of the pretrained model `name`, which is a folder, or what a hub calls a model (`gpt2`,
@@ -296,6 +298,28 @@ pub(crate) fn weight_count(folder: &Path) -> Result<u64> {
     Ok(header(folder)?.values().map(numbers).sum())
 }
 
+/// Checks, before anything is allocated, that `model.safetensors` in `folder` is large enough for a model with these
+/// sizes and tables of so many rows: a damaged `config.json` may ask for more memory than there is.
+///
+/// # Errors
+/// If the file cannot be read, or has fewer bytes than the model has weights.
+pub(crate) fn check_room(folder: &Path, d_model: i64, d_ff: i64, n_layers: i64, rows: &[i64]) -> Result<()> {
+    let path = folder.join(WEIGHTS);
+    let bytes =
+        std::fs::metadata(&path).map_err(|source| Error::file(&path, source, SAFETENSORS_ONLY))?.len();
+    let [width, inner, layers] = [d_model, d_ff, n_layers].map(|size| size as f64);
+    let tables: f64 = rows.iter().map(|&rows| rows as f64 * width).sum();
+    let weights = layers * (4.0 * width * width + 2.0 * width * inner) + tables;
+    if weights > bytes as f64 {
+        return Err(Error::input(format!(
+            "{}: {bytes} bytes are too few for the {weights:.0} weights that config.json describes; the two must belong \
+             to the same model",
+            path.display()
+        )));
+    }
+    Ok(())
+}
+
 /// What the file says of each tensor: kind, shape and place.
 fn header(folder: &Path) -> Result<BTreeMap<String, Value>> {
     let path = folder.join(WEIGHTS);
@@ -313,9 +337,7 @@ fn header(folder: &Path) -> Result<BTreeMap<String, Value>> {
 
 fn read(path: &Path) -> Result<Vec<(String, Tensor)>> {
     if let Err(source) = std::fs::metadata(path) {
-        let advice = "only safetensors are read: convert other weights in Python with \
-                      model.save_pretrained(folder), which writes them";
-        return Err(Error::file(path, source, advice));
+        return Err(Error::file(path, source, SAFETENSORS_ONLY));
     }
     Ok(Tensor::read_safetensors(path)?)
 }

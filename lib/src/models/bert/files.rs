@@ -7,7 +7,7 @@ use tch::nn::VarStore;
 
 use super::{Bert, BertClassifier, BertConfig, BertHeads};
 use crate::error::{Error, Result};
-use crate::pretrained::{Layout, read_config, tensor_names, write_config};
+use crate::pretrained::{Layout, check_room, read_config, tensor_names, write_config};
 
 impl Bert {
     /// Reads `config.json` and `model.safetensors` in `folder` into `vs`, which must be empty. It gets the
@@ -33,9 +33,16 @@ impl Bert {
     /// `vs` is the VarStore that the model was made with, and holds nothing else.
     ///
     /// # Errors
-    /// If a file cannot be written, or `vs` holds other variables.
+    /// If a file cannot be written, or `vs` holds other variables; if it is a DistilBERT with other heads than the one
+    /// for words, which its files have no names for.
     pub fn save(&self, vs: &VarStore, folder: impl AsRef<Path>) -> Result<()> {
-        let BertHeads { words, next, .. } = self.config.heads;
+        let BertHeads { pooler, words, next } = self.config.heads;
+        if self.config.is_distilled() && (pooler || next) {
+            return Err(Error::input(
+                "the files of a DistilBERT (0 segments) have no place for the heads `pooler` and `next`: make the model with \
+                 BertHeads::WORDS",
+            ));
+        }
         let architecture = match (self.config.is_distilled(), words, next) {
             (true, true, _) => "DistilBertForMaskedLM",
             (true, false, _) => "DistilBertModel",
@@ -133,6 +140,8 @@ fn read_bert_config(folder: &Path) -> Result<BertConfig> {
         )));
     }
     let mut config: BertConfig = read_config(folder)?;
+    let BertConfig { vocab_size, d_model, n_layers, d_ff, block_size, segments, .. } = config;
+    check_room(folder, d_model, d_ff, n_layers, &[vocab_size, block_size, segments])?;
     let names: Vec<String> =
         tensor_names(folder)?.iter().filter_map(|name| theirs(name, config.is_distilled())).collect();
     let has = |part: &str| names.iter().any(|name| name.starts_with(part));

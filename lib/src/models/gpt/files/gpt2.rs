@@ -81,7 +81,7 @@ impl Config {
             d_model: self.n_embd,
             n_layers: self.n_layer,
             n_heads: self.n_head,
-            d_ff: self.n_inner.unwrap_or(4 * self.n_embd),
+            d_ff: self.n_inner.unwrap_or(self.n_embd.saturating_mul(4)),
             dropout: self.resid_pdrop,
             positions: Positions::Learned,
             activation: self.activation_function,

@@ -12,7 +12,7 @@ use tch::nn::VarStore;
 use super::{Gpt, GptConfig};
 use crate::error::{Error, Result};
 use crate::layers::Positions;
-use crate::pretrained::{Layout, read_config, write_config};
+use crate::pretrained::{Layout, check_room, read_config, write_config};
 
 impl Gpt {
     /// A GPT-2, or a GPT-NeoX whose layers are those of a GPT-2 but for the positions, from `config.json` and
@@ -63,6 +63,8 @@ fn open<C: DeserializeOwned>(
     rename: fn(&str) -> Option<String>,
 ) -> Result<Gpt> {
     let config = sizes(&read_config(folder)?)?;
+    let GptConfig { vocab_size, block_size, d_model, n_layers, d_ff, .. } = config;
+    check_room(folder, d_model, d_ff, n_layers, &[vocab_size, block_size])?;
     let gpt = Gpt::new(&vs.root(), config)?;
     layout(&config).load(vs, folder, rename)?;
     Ok(gpt)
