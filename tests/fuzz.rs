@@ -304,11 +304,11 @@ fn any_file_of_weights_is_loaded_or_refused() {
     );
 }
 
-/// A model's name, its folder and what opens it.
-type Opener = (&'static str, tempfile::TempDir, fn(&Path) -> llm_course::Result<()>);
+/// Opens the model in a folder.
+type Open = fn(&Path) -> llm_course::Result<()>;
 
-/// Small models of every kind whose `config.json` is read.
-fn models() -> Vec<Opener> {
+/// Small models of every kind whose `config.json` is read: name, folder and what opens it.
+fn models() -> Vec<(&'static str, tempfile::TempDir, Open)> {
     let folders = [(); 4].map(|()| tempfile::tempdir().expect("a folder"));
     let [bert, distilled, gpt2, neox] = &folders;
     let tiny =
@@ -334,9 +334,8 @@ fn models() -> Vec<Opener> {
         let model = Gpt::new(&vs.root(), config).expect("sizes that fit");
         model.save(&vs, folder).expect("a folder to write in");
     }
-    let bert: fn(&Path) -> llm_course::Result<()> =
-        |at| Bert::load(&VarStore::new(Device::Cpu), at).map(drop);
-    let gpt: fn(&Path) -> llm_course::Result<()> = |at| Gpt::load(&VarStore::new(Device::Cpu), at).map(drop);
+    let bert: Open = |at| Bert::load(&VarStore::new(Device::Cpu), at).map(drop);
+    let gpt: Open = |at| Gpt::load(&VarStore::new(Device::Cpu), at).map(drop);
     let openers = [("BERT", bert), ("DistilBERT", bert), ("GPT-2", gpt), ("GPT-NeoX", gpt)];
     openers.into_iter().zip(folders).map(|((name, open), folder)| (name, folder, open)).collect()
 }

@@ -279,6 +279,19 @@ fn rotary_positions_are_saved_as_gpt_neox_and_load_there() {
     gpt.save(&vs, &folder).unwrap();
     let (_vs, again) = load(&folder);
     assert_eq!(again.config(), gpt.config());
+    let config = std::fs::read_to_string(folder.join("config.json")).unwrap();
+    let longer = |positions: &str| {
+        let long = scratch("neox_longer");
+        let (from, to) =
+            ("\"max_position_embeddings\": 64", format!("\"max_position_embeddings\": {positions}"));
+        assert!(config.contains(from));
+        std::fs::write(long.join("config.json"), config.replace(from, &to)).unwrap();
+        std::fs::copy(folder.join("model.safetensors"), long.join("model.safetensors")).unwrap();
+        Gpt::load(&VarStore::new(Device::Cpu), long).map(|gpt| gpt.config().block_size)
+    };
+    assert_eq!(longer("65536").unwrap(), 65_536, "positions that are computed need no room in the file");
+    let message = longer("1048577").unwrap_err().to_string();
+    assert!(message.contains("1048577 positions: models of up to 1048576"), "{message}");
     let ids = random_ids([2, 40]);
     let logits = gpt.forward(&ids, false);
     assert_eq!(again.forward(&ids, false), logits, "saved and loaded");

@@ -16,8 +16,6 @@ use crate::no_grad;
 use crate::runtime::folders;
 
 pub(crate) const WEIGHTS: &str = "model.safetensors";
-const SAFETENSORS_ONLY: &str = "only safetensors are read: convert other weights in Python with \
-                                model.save_pretrained(folder), which writes them";
 pub(crate) const CONFIG: &str = "config.json";
 
 /// The folder of the pretrained model `name`, which is a folder, or what a hub calls a model (`gpt2`,
@@ -299,14 +297,13 @@ pub(crate) fn weight_count(folder: &Path) -> Result<u64> {
 }
 
 /// Checks, before anything is allocated, that `model.safetensors` in `folder` is large enough for a model with these
-/// sizes and tables of so many rows: a damaged `config.json` may ask for more memory than there is.
+/// sizes and tables of so many rows in the file: a damaged `config.json` may ask for more memory than there is.
 ///
 /// # Errors
 /// If the file cannot be read, or has fewer bytes than the model has weights.
 pub(crate) fn check_room(folder: &Path, d_model: i64, d_ff: i64, n_layers: i64, rows: &[i64]) -> Result<()> {
     let path = folder.join(WEIGHTS);
-    let bytes =
-        std::fs::metadata(&path).map_err(|source| Error::file(&path, source, SAFETENSORS_ONLY))?.len();
+    let bytes = size(&path)?;
     let [width, inner, layers] = [d_model, d_ff, n_layers].map(|size| size as f64);
     let tables: f64 = rows.iter().map(|&rows| rows as f64 * width).sum();
     let weights = layers * (4.0 * width * width + 2.0 * width * inner) + tables;
@@ -335,10 +332,15 @@ fn header(folder: &Path) -> Result<BTreeMap<String, Value>> {
     Ok(header)
 }
 
+/// Bytes of the file of weights.
+fn size(path: &Path) -> Result<u64> {
+    let advice = "only safetensors are read: convert other weights in Python with \
+                  model.save_pretrained(folder), which writes them";
+    Ok(std::fs::metadata(path).map_err(|source| Error::file(path, source, advice))?.len())
+}
+
 fn read(path: &Path) -> Result<Vec<(String, Tensor)>> {
-    if let Err(source) = std::fs::metadata(path) {
-        return Err(Error::file(path, source, SAFETENSORS_ONLY));
-    }
+    size(path)?;
     Ok(Tensor::read_safetensors(path)?)
 }
 

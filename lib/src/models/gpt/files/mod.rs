@@ -64,7 +64,8 @@ fn open<C: DeserializeOwned>(
 ) -> Result<Gpt> {
     let config = sizes(&read_config(folder)?)?;
     let GptConfig { vocab_size, block_size, d_model, n_layers, d_ff, .. } = config;
-    check_room(folder, d_model, d_ff, n_layers, &[vocab_size, block_size])?;
+    let positions = if config.positions == Positions::Learned { block_size } else { 0 };
+    check_room(folder, d_model, d_ff, n_layers, &[vocab_size, positions])?;
     let gpt = Gpt::new(&vs.root(), config)?;
     layout(&config).load(vs, folder, rename)?;
     Ok(gpt)

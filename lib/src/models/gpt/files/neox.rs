@@ -10,6 +10,8 @@ use crate::pretrained::Layout;
 
 /// The base of the angles, θ in Su et al. 2021.
 const THETA: f64 = 10_000.0;
+/// More positions than any model has. Their angles are computed, so that no file's size bounds them.
+const LONGEST: i64 = 1 << 20;
 
 /// `config.json` of a GPT-NeoX.
 #[derive(Serialize, Deserialize)]
@@ -82,6 +84,12 @@ impl Config {
                  attention_bias and tie_word_embeddings true, and all of a head turned (partial_rotary_factor 1, \
                  rope_theta 10000)",
             ));
+        }
+        if self.max_position_embeddings > LONGEST {
+            return Err(Error::input(format!(
+                "config.json asks for {} positions: models of up to {LONGEST} are read",
+                self.max_position_embeddings
+            )));
         }
         Ok(GptConfig {
             vocab_size: self.vocab_size,
