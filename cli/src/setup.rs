@@ -87,6 +87,7 @@ pub fn steps(course: &Course) -> Result<Vec<Step<'_>>> {
     };
     let libtorch = course.libtorch().display().to_string();
     let sysroot = prerequisites::sysroot()?;
+    let cargo_home = kernelspec::cargo_home()?.display().to_string();
     Ok(vec![
         step("rust-src", "the standard library's sources (about 10 s)", &[&sysroot], rust_src),
         step("jupyter", "JupyterLab and jupytext (about 30 s)", &[&root, JUPYTER], install_jupyter),
@@ -108,7 +109,14 @@ pub fn steps(course: &Course) -> Result<Vec<Step<'_>>> {
         step(
             "kernelspec",
             "the kernel's entry in JupyterLab",
-            &[&libtorch, kernelspec::FORM, kernelspec::CELL],
+            &[
+                &libtorch,
+                &cargo_home,
+                kernelspec::FORM,
+                kernelspec::CELL,
+                kernelspec::CARGO,
+                kernelspec::CRATES,
+            ],
             kernelspec::write,
         ),
         step(

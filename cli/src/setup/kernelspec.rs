@@ -22,8 +22,8 @@ pub fn site_packages(course: &Course) -> Result<PathBuf> {
         .context("the Python environment is broken: remove .course/venv and run `cargo course setup`")
 }
 
-/// Changes when [`write()`] writes something else; so does [`CELL`].
-pub const FORM: &str = "4";
+/// Changes when [`write()`] writes something else; so do [`CELL`], [`CARGO`] and [`CRATES`].
+pub const FORM: &str = "5";
 
 /// Starts the kernel `$0` in a temporary folder of its own, whose cargo configuration makes the hash of its
 /// cells' crate unlike any other kernel's.
@@ -44,7 +44,24 @@ printf '[profile.dev.package.ctx]\ncodegen-units = %s\n' $$ > "$TMPDIR/.cargo/co
 /// library of all crates (in 0.21 s instead of 0.32 s on a slower day).
 pub const CELL: &str = include_str!("cell.sh");
 
-/// Writes `kernel.json`, evcxr's initial commands and the script that compiles cells.
+/// The cargo that rust-analyzer finds in the kernel; [`CRATES`] cuts what it prints. On 2 cores the first cell answered
+/// in 2.0 s instead of 5.6 s and the first that keeps a variable in 2.2 s instead of 4.7 s; the kernel held 0.61 GiB
+/// instead of 1.12 GiB.
+pub const CARGO: &str = include_str!("cargo.sh");
+
+/// Cuts the list of crates that rust-analyzer reads.
+pub const CRATES: &str = include_str!("crates.py");
+
+/// Where cargo keeps what it downloads.
+///
+/// # Errors
+/// If neither `CARGO_HOME` nor the home folder is known.
+pub fn cargo_home() -> Result<PathBuf> {
+    let named = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    named.or_else(|| Some(std::env::home_dir()?.join(".cargo"))).context("neither CARGO_HOME nor HOME is set")
+}
+
+/// Writes `kernel.json`, evcxr's initial commands and the scripts that stand between the kernel and cargo.
 ///
 /// # Errors
 /// If a file cannot be written or rustc does not start.
@@ -54,16 +71,25 @@ pub fn write(course: &Course) -> Result<()> {
     let bin = evcxr.join("bin");
     fs::create_dir_all(&bin)?;
     fs::create_dir_all(home.join("tmp"))?;
-    let init = format!(":linker mold\n:build_env CARGO_BUILD_BUILD_DIR={}\n", home.join("build").display());
+    let cargo_home = cargo_home()?;
+    let init = format!(
+        ":linker mold\n:build_env CARGO_BUILD_BUILD_DIR={}\n:build_env CARGO_HOME={}\n",
+        home.join("build").display(),
+        cargo_home.display()
+    );
     fs::write(evcxr.join("init.evcxr"), init)?;
-    fs::write(bin.join("mold"), CELL)?;
-    fs::set_permissions(bin.join("mold"), fs::Permissions::from_mode(0o755))?;
+    for (name, script) in [("mold", CELL), ("cargo", CARGO), ("crates.py", CRATES)] {
+        fs::write(bin.join(name), script)?;
+        fs::set_permissions(bin.join(name), fs::Permissions::from_mode(0o755))?;
+    }
     let loader = if cfg!(target_os = "macos") { "DYLD_LIBRARY_PATH" } else { "LD_LIBRARY_PATH" };
     let libtorch = course.libtorch();
     let mut env = json!({
         "LIBTORCH": libtorch,
         loader: format!("{}:{}{}", libtorch.join("lib").display(), target_libdir()?, nvidia_folders(course)?),
         "EVCXR_CONFIG_DIR": evcxr,
+        "CARGO_HOME": evcxr,
+        "LLM_COURSE_CARGO_HOME": cargo_home,
         "TMPDIR": home.join("tmp"),
     });
     // Notebooks may lie anywhere; rustup would choose by their folder.
