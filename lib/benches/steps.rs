@@ -17,36 +17,47 @@ fn main() {
 /// 32 × 64 characters, embedding 64, hidden 384: lesson 01's network.
 #[divan::bench]
 fn rnn_step(bencher: Bencher) {
-    char_lm_step(bencher, CharLmConfig::new(CellKind::Rnn, 65, 64, 384));
+    char_lm_step(bencher, CharLmConfig::new(CellKind::Rnn, 65, 64, 384), 64);
 }
 
-/// 32 × 64 characters, embedding 128, hidden 256.
+/// 32 × 100 characters, embedding 128, 2 layers of 256.
 #[divan::bench]
 fn lstm_step(bencher: Bencher) {
-    char_lm_step(bencher, CharLmConfig::new(CellKind::Lstm, 65, 128, 256));
+    char_lm_step(bencher, CharLmConfig { n_layers: 2, ..CharLmConfig::new(CellKind::Lstm, 65, 128, 256) }, 100);
 }
 
-fn char_lm_step(bencher: Bencher, config: CharLmConfig) {
+fn char_lm_step(bencher: Bencher, config: CharLmConfig, time: i64) {
     let vs = VarStore::new(device());
     let model = CharLm::new(&vs.root(), config);
     let state = model.zero_state(32);
     training_step(bencher, &vs, || {
-        let (ids, targets) = (random_ids(65, [32, 64]), random_ids(65, [32, 64]));
+        let (ids, targets) = (random_ids(65, [32, time]), random_ids(65, [32, time]));
         let logits = model.forward(&ids, &state).0;
         logits.flatten(0, 1).cross_entropy_for_logits(&targets.flatten(0, 1))
     });
 }
 
-/// GRUs, additive attention, vocabularies of 400, embedding 64, hidden 128, 32 pairs of 16 words.
+/// GRUs, additive attention, vocabularies of 400, embedding 64, hidden 128, 32 pairs of 16 words; the decoder reads the
+/// target in one go.
 #[divan::bench]
 fn seq2seq_step(bencher: Bencher) {
+    seq2seq_steps(bencher, 1.0);
+}
+
+/// The same, but the decoder goes word by word, for half of the words that it reads are its own.
+#[divan::bench]
+fn seq2seq_stepwise_step(bencher: Bencher) {
+    seq2seq_steps(bencher, 0.5);
+}
+
+fn seq2seq_steps(bencher: Bencher, teacher_forcing: f64) {
     let vs = VarStore::new(device());
     let config = Seq2SeqConfig { kind: CellKind::Gru, ..Seq2SeqConfig::new(400, 400, Score::Additive) };
     let model = Seq2Seq::new(&vs.root(), config).expect("sizes that fit");
     let mask = Tensor::ones([32, 16], (Kind::Bool, device()));
     training_step(bencher, &vs, || {
-        let decoded = model.forward(&random_ids(400, [32, 16]), &mask, &random_ids(400, [32, 16]));
-        decoded.loss(&random_ids(400, [32, 16]))
+        let ids = || random_ids(400, [32, 16]);
+        model.forward_t(&ids(), &mask, &ids(), teacher_forcing, true).loss(&ids())
     });
 }
 
@@ -89,19 +100,19 @@ fn gpt_steps(bencher: Bencher, sizes: GptConfig, batch: i64, precision: Precisio
     training_step(bencher, &vs, || precision.run(device(), || gpt.loss(&ids(), &ids(), true)));
 }
 
-/// 4 layers, 4 heads, 128 wide, vocabulary 2,000, 16 × 64 ids of which 15 % are predicted.
+/// 4 layers, 4 heads, 256 wide, vocabulary 2,000, 16 × 128 ids of which 15 % are predicted.
 #[divan::bench]
 fn bert_step(bencher: Bencher) {
     let vs = VarStore::new(device());
-    let sizes =
-        BertConfig { n_layers: 4, n_heads: 4, dropout: 0.0, block_size: 64, ..BertConfig::tiny(2000) };
-    let bert =
-        Bert::new(&vs.root(), BertConfig { heads: BertHeads::WORDS, ..sizes }).expect("sizes that fit");
+    let widths = BertConfig { d_model: 256, d_ff: 1024, n_layers: 4, n_heads: 4, ..BertConfig::tiny(2000) };
+    let sizes = BertConfig { dropout: 0.0, block_size: 128, heads: BertHeads::WORDS, ..widths };
+    let bert = Bert::new(&vs.root(), sizes).expect("sizes that fit");
+    let shape = [16, 128];
     let (segments, mask) =
-        (Tensor::zeros([16, 64], (Kind::Int64, device())), Tensor::ones([16, 64], (Kind::Bool, device())));
+        (Tensor::zeros(shape, (Kind::Int64, device())), Tensor::ones(shape, (Kind::Bool, device())));
     training_step(bencher, &vs, || {
-        let ids = random_ids(2000, [16, 64]);
-        let chosen = Tensor::rand([16, 64], (Kind::Float, device())).lt(0.15);
+        let ids = random_ids(2000, shape);
+        let chosen = Tensor::rand(shape, (Kind::Float, device())).lt(0.15);
         let hidden = bert.forward(&ids.masked_fill(&chosen, 4), &segments, &mask, true);
         bert.word_loss(&hidden, &ids.masked_fill(&chosen.logical_not(), llm_course::data::IGNORE))
     });

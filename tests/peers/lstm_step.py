@@ -1,4 +1,4 @@
-"""A character LSTM: vocabulary 65, embedding 128, hidden 256, 32 × 64 characters."""
+"""A character LSTM: vocabulary 65, embedding 128, 2 layers of 256, 32 × 100 characters."""
 
 from torch import nn
 
@@ -9,7 +9,7 @@ class CharLstm(nn.Module):
     def __init__(self):
         super().__init__()
         self.embedding = nn.Embedding(65, 128)
-        self.lstm = nn.LSTM(128, 256, batch_first=True)
+        self.lstm = nn.LSTM(128, 256, num_layers=2, batch_first=True)
         self.head = nn.Linear(256, 65)
 
     def forward(self, ids):  # [batch, time] → [batch, time, vocab]
@@ -19,4 +19,4 @@ class CharLstm(nn.Module):
 
 if __name__ == "__main__":
     model = CharLstm()
-    measure(model, lambda: cross_entropy(model(random_ids(65, 32, 64)), random_ids(65, 32, 64)))
+    measure(model, lambda: cross_entropy(model(random_ids(65, 32, 100)), random_ids(65, 32, 100)))

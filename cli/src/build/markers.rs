@@ -50,10 +50,17 @@ impl Exercise {
     }
 }
 
-/// The learner's text of an exercise cell: each marked part becomes one `todo!(…)`.
+/// The learner's text of an exercise cell: each marked part becomes one `todo!(…)` with the title before it.
 pub fn learner(text: &str) -> Result<String> {
-    let exercise = Exercise::of(text)?;
-    parts(text)?.into_iter().map(|part| Ok(part.learner(&exercise))).collect()
+    let mut exercise = Exercise::of(text)?;
+    let mut learners = String::new();
+    for part in parts(text)? {
+        if let Ok(title) = Exercise::of(&part.lines.concat()) {
+            exercise = title;
+        }
+        learners += &part.learner(&exercise);
+    }
+    Ok(learners)
 }
 
 /// The solved text of an exercise cell: the lines without the markers.
