@@ -92,7 +92,8 @@ fn both_forms_are_made() {
 
 #[test]
 fn each_function_of_an_exercise_says_its_own_title() {
-    let function = |title| format!("/// Exercise 1.1: {title}\nfn f() {{\n// BEGIN SOLUTION\n1\n// END SOLUTION\n}}\n");
+    let function =
+        |title| format!("/// Exercise 1.1: {title}\nfn f() {{\n// BEGIN SOLUTION\n1\n// END SOLUTION\n}}\n");
     let text = markers::learner(&[function("there"), function("and back")].concat()).unwrap();
     let titles: Vec<&str> = text.lines().filter(|line| line.contains("todo!")).collect();
     assert_eq!(titles, ["todo!(\"Exercise 1.1: there\")", "todo!(\"Exercise 1.1: and back\")"]);

@@ -23,7 +23,8 @@ fn rnn_step(bencher: Bencher) {
 /// 32 × 100 characters, embedding 128, 2 layers of 256.
 #[divan::bench]
 fn lstm_step(bencher: Bencher) {
-    char_lm_step(bencher, CharLmConfig { n_layers: 2, ..CharLmConfig::new(CellKind::Lstm, 65, 128, 256) }, 100);
+    let config = CharLmConfig { n_layers: 2, ..CharLmConfig::new(CellKind::Lstm, 65, 128, 256) };
+    char_lm_step(bencher, config, 100);
 }
 
 fn char_lm_step(bencher: Bencher, config: CharLmConfig, time: i64) {
