@@ -555,57 +555,28 @@ fn variables_of_all_types_are_kept_and_the_kernel_stays_small() {
     let resident = status.lines().find_map(|line| line.strip_prefix(\"VmRSS:\")).unwrap();
     resident.trim().trim_end_matches(\" kB\").parse::<u64>().unwrap() / 1024
 }";
-    let cells: &[Cell] = &[
-        (OPENING, &[]),
-        (
-            "let x = Tensor::ones([2, 3], (Kind::Double, Device::Cpu)); let (sum, shape) = (x.sum(None), x.size());",
-            &[],
-        ),
-        ("use llm_course::ndarray::{Axis, array}; let a = array![[1.0, 2.0], [3.0, 4.0]];", &[]),
-        (
-            "let product = a.dot(&a); let columns = (&a + &product).mapv(f64::exp).sum_axis(Axis(0)); let mean = a.mean();",
-            &[],
-        ),
-        ("use llm_course::{rand::{Rng, SeedableRng}, rand_chacha::ChaCha8Rng};", &[]),
-        (
-            "let mut rng = ChaCha8Rng::seed_from_u64(1); let (share, die) = (rng.random::<f64>(), rng.random_range(1..7));",
-            &[],
-        ),
-        (
-            "use std::collections::{BTreeMap, HashMap, HashSet}; let mut counts = HashMap::from([(\"a\".to_string(), 2)]);",
-            &[],
-        ),
-        (
-            "let most = counts.iter().max_by_key(|(_, n)| **n).map(|(word, _)| word.clone()); counts.insert(\"b\".into(), 1);",
-            &[],
-        ),
-        (
-            "let words = counts.keys().cloned().collect::<HashSet<_>>(); let tree: BTreeMap<_, _> = counts.drain().collect();",
-            &[],
-        ),
-        (
-            "let json = llm_course::serde_json::json!({\"a\": [1]}); let number = json[\"a\"][0].as_i64();",
-            &[],
-        ),
-        (
-            ":dep itertools = \"*\"\nlet either = if sum.size().is_empty() { itertools::Either::Left(1) } else { itertools::Either::Right(0.5) };",
-            &[],
-        ),
-        ("let sorted = itertools::sorted([2, 1]);", &[]),
-        (kernel_mib, &[]),
-        (
-            "assert_eq!((sum.double_value(&[]), shape, mean, most), (6.0, vec![2, 3], Some(2.5), Some(\"a\".to_string())));",
-            &[],
-        ),
-        (
-            "assert!(words.len() == 2 && tree[\"b\"] == 1 && number == Some(1) && either.is_left() && sorted.len() == 2);",
-            &[],
-        ),
-        ("println!(\"{} MiB\", kernel_mib()); assert!(kernel_mib() < 800);", &[]),
+    let sources = [
+        OPENING,
+        "let x = Tensor::ones([2, 3], (Kind::Double, Device::Cpu)); let (sum, shape) = (x.sum(None), x.size());",
+        "use llm_course::ndarray::{Axis, array}; let a = array![[1.0, 2.0], [3.0, 4.0]];",
+        "let product = a.dot(&a); let columns = (&a + &product).mapv(f64::exp).sum_axis(Axis(0)); let mean = a.mean();",
+        "use llm_course::{rand::{Rng, SeedableRng}, rand_chacha::ChaCha8Rng};",
+        "let mut rng = ChaCha8Rng::seed_from_u64(1); let (share, die) = (rng.random::<f64>(), rng.random_range(1..7));",
+        "use std::collections::{BTreeMap, HashMap, HashSet}; let mut counts = HashMap::from([(\"a\".to_string(), 2)]);",
+        "let most = counts.iter().max_by_key(|(_, n)| **n).map(|(word, _)| word.clone()); counts.insert(\"b\".into(), 1);",
+        "let words = counts.keys().cloned().collect::<HashSet<_>>(); let tree: BTreeMap<_, _> = counts.drain().collect();",
+        "let json = llm_course::serde_json::json!({\"a\": [1]}); let number = json[\"a\"][0].as_i64();",
+        ":dep itertools = \"*\"\nlet either = if sum.size().is_empty() { itertools::Either::Left(1) } else { itertools::Either::Right(0.5) };",
+        "let sorted = itertools::sorted([2, 1]);",
+        kernel_mib,
+        "assert_eq!((sum.double_value(&[]), shape, mean, most), (6.0, vec![2, 3], Some(2.5), Some(\"a\".to_string())));",
+        "assert!(words.len() == 2 && tree[\"b\"] == 1 && number == Some(1) && either.is_left() && sorted.len() == 2);",
+        "println!(\"{} MiB\", kernel_mib()); assert!(kernel_mib() < 800);",
     ];
-    let fixture = Fixture::new(cells);
+    let fixture = Fixture::new(&sources.map(|source| (source, &[][..])));
     fixture.run(&["--timeout", "120", "--out", fixture.out().to_str().unwrap()]).is_green();
-    println!("the kernel holds {}", fixture.executed()["cells"][15]["outputs"][0]["text"][0]);
+    let last = &fixture.executed()["cells"][sources.len() - 1];
+    println!("the kernel holds {}", last["outputs"][0]["text"][0]);
 }
 
 #[test]

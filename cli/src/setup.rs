@@ -109,14 +109,7 @@ pub fn steps(course: &Course) -> Result<Vec<Step<'_>>> {
         step(
             "kernelspec",
             "the kernel's entry in JupyterLab",
-            &[
-                &libtorch,
-                &cargo_home,
-                kernelspec::FORM,
-                kernelspec::CELL,
-                kernelspec::CARGO,
-                kernelspec::CRATES,
-            ],
+            &[&libtorch, &cargo_home, &kernelspec::FORM.concat()],
             kernelspec::write,
         ),
         step(

@@ -26,7 +26,10 @@ class Seq2Seq(nn.Module):
     def forward(self, src, tgt):  # [batch, source], [batch, target] → [batch, target, vocab]
         memory, last = self.encoder(self.src_embedding(src))
         states, _ = self.decoder(self.tgt_embedding(tgt), last)
-        sums = self.query(states).unsqueeze(2) + self.key(memory).unsqueeze(1)  # [batch, target, source, hidden]
+        return self.say(states, memory, self.key(memory))
+
+    def say(self, states, memory, keys):  # [batch, time, hidden], [batch, source, hidden] twice → [batch, time, vocab]
+        sums = self.query(states).unsqueeze(2) + keys.unsqueeze(1)  # [batch, time, source, hidden]
         weights = self.score(torch.tanh(sums)).squeeze(-1).softmax(-1)
         return self.head(torch.tanh(self.combine(torch.cat([weights @ memory, states], -1))))
 

@@ -9,14 +9,13 @@ from step_time import cross_entropy, measure, random_ids
 class Stepwise(Seq2Seq):
     def forward(self, src, tgt):  # [batch, source], [batch, target] → [batch, target, vocab]
         memory, state = self.encoder(self.src_embedding(src))
-        keys, logits, ids = self.key(memory).unsqueeze(1), [], tgt[:, :1]
+        keys, logits, ids = self.key(memory), [], tgt[:, :1]
         for t in range(tgt.shape[1]):
             if t > 0:
                 own = logits[-1].argmax(-1)
                 ids = torch.where(torch.rand(own.shape) < 0.5, tgt[:, t : t + 1], own)
             states, state = self.decoder(self.tgt_embedding(ids), state)
-            weights = self.score(torch.tanh(self.query(states).unsqueeze(2) + keys)).squeeze(-1).softmax(-1)
-            logits.append(self.head(torch.tanh(self.combine(torch.cat([weights @ memory, states], -1)))))
+            logits.append(self.say(states, memory, keys))
         return torch.cat(logits, 1)
 
 

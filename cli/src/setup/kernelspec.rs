@@ -22,8 +22,8 @@ pub fn site_packages(course: &Course) -> Result<PathBuf> {
         .context("the Python environment is broken: remove .course/venv and run `cargo course setup`")
 }
 
-/// Changes when [`write()`] writes something else; so do [`CELL`], [`CARGO`] and [`CRATES`].
-pub const FORM: &str = "5";
+/// What [`write()`] writes: a number for what it makes itself, and the scripts.
+pub const FORM: [&str; 4] = ["5", CELL, CARGO, CRATES];
 
 /// Starts the kernel `$0` in a temporary folder of its own, whose cargo configuration makes the hash of its
 /// cells' crate unlike any other kernel's.
@@ -42,15 +42,15 @@ printf '[profile.dev.package.ctx]\ncodegen-units = %s\n' $$ > "$TMPDIR/.cargo/co
 
 /// Compiles a cell without cargo (on 2 cores `1 + 1` answered in 0.24 s instead of 0.40 s) and links it against one
 /// library of all crates (in 0.21 s instead of 0.32 s on a slower day).
-pub const CELL: &str = include_str!("cell.sh");
+const CELL: &str = include_str!("cell.sh");
 
 /// The cargo that rust-analyzer finds in the kernel; [`CRATES`] cuts what it prints. On 2 cores the first cell answered
 /// in 2.0 s instead of 5.6 s and the first that keeps a variable in 2.2 s instead of 4.7 s; the kernel held 0.61 GiB
 /// instead of 1.12 GiB.
-pub const CARGO: &str = include_str!("cargo.sh");
+const CARGO: &str = include_str!("cargo.sh");
 
 /// Cuts the list of crates that rust-analyzer reads.
-pub const CRATES: &str = include_str!("crates.py");
+const CRATES: &str = include_str!("crates.py");
 
 /// Where cargo keeps what it downloads.
 ///
