@@ -1,17 +1,39 @@
 //! Lets this package's tests, examples and benchmarks find libtorch without a loader path, and tells the crate
 //! the versions of its compiler and of tch.
 
+use std::path::Path;
 use std::process::Command;
+
+/// libtorch's own copy of OpenMP's library on Linux. Without it the crate's kernels use one thread.
+const OPENMP: &str = "libgomp.so.1";
 
 fn main() {
     println!("cargo:rerun-if-env-changed=LIBTORCH");
     println!("cargo:rerun-if-changed=Cargo.toml");
     if let Some(libtorch) = std::env::var_os("LIBTORCH") {
-        let lib = std::path::Path::new(&libtorch).join("lib");
+        let lib = Path::new(&libtorch).join("lib");
         println!("cargo:rustc-link-arg=-Wl,-rpath,{}", lib.display());
+        native(Path::new(&libtorch));
     }
     println!("cargo:rustc-env=LLM_COURSE_RUSTC={}", rustc().unwrap_or("unknown".into()));
     println!("cargo:rustc-env=LLM_COURSE_TCH={}", tch().unwrap_or("unknown".into()));
+}
+
+/// Compiles `native.cpp` against libtorch's headers, and for the threads that libtorch computes with.
+fn native(libtorch: &Path) {
+    println!("cargo:rerun-if-changed=src/native/native.cpp");
+    let include = libtorch.join("include");
+    let mut build = cc::Build::new();
+    build.cpp(true).std("c++17").warnings(false).opt_level(2).file("src/native/native.cpp");
+    build.include(&include).include(include.join("torch/csrc/api/include"));
+    if libtorch.join("lib").join(OPENMP).exists() {
+        build.flag("-fopenmp");
+    }
+    build.compile("course_native");
+    if libtorch.join("lib").join(OPENMP).exists() {
+        println!("cargo:rustc-link-search=native={}", libtorch.join("lib").display());
+        println!("cargo:rustc-link-lib=dylib:+verbatim={OPENMP}");
+    }
 }
 
 /// What the compiler calls itself.

@@ -5,9 +5,9 @@ mod compare;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use llm_course::layers::{
-    Activation, AttentionConfig, Block, BlockConfig, DecoderBlock, Embedding, EmbeddingConfig, FeedForward,
-    KvCache, Linear, LoraConfig, Mask, MultiHeadAttention, NormOrder, Positions, Rotary, WeightInit,
-    attention_by_hand, causal_mask, key_mask, layer_norm, layer_norm_by_hand, padding_mask,
+    Activation, Attention, AttentionConfig, Block, BlockConfig, DecoderBlock, Embedding, EmbeddingConfig,
+    FeedForward, KvCache, Linear, LoraConfig, Mask, MultiHeadAttention, NormOrder, Positions, Rotary, Score,
+    WeightInit, attention_by_hand, causal_mask, key_mask, layer_norm, layer_norm_by_hand, padding_mask,
     scaled_dot_product_attention, sinusoidal,
 };
 use llm_course::models::{Bert, BertConfig, Gpt, GptConfig};
@@ -342,10 +342,83 @@ fn blocks_put_the_norm_where_they_say() {
     }
 }
 
+/// The plain form of a block is the one that also gives the weights.
+#[test]
+fn blocks_with_a_backward_pass_of_their_own_equal_the_plain_form() {
+    tch::manual_seed(12);
+    let keys = Mask::Where(key_mask(&Tensor::from_slice2(&[
+        [1i64, 1, 1, 1, 1, 1, 1],
+        [1, 1, 0, 0, 1, 0, 0],
+        [0, 0, 0, 0, 0, 0, 0],
+    ])));
+    let rows = Mask::Where(causal_mask(7, 7, Device::Cpu));
+    for order in [NormOrder::Pre, NormOrder::Post] {
+        for activation in [Activation::Relu, Activation::Gelu, Activation::GeluTanh] {
+            for mask in [&Mask::Full, &Mask::Causal, &keys, &rows] {
+                let vs = VarStore::new(Device::Cpu);
+                let block = Block::new(vs.root(), BlockConfig { activation, ..block_config(order, 0.0) });
+                randomise(&vs);
+                let name = format!("{order:?}, {activation:?}, {mask:?}");
+                let x = (Tensor::randn([3, 7, 12], (Kind::Float, Device::Cpu)) * 3.0).set_requires_grad(true);
+                let weights = vs.trainable_variables();
+                let leaves: Vec<&Tensor> = std::iter::once(&x).chain(&weights).collect();
+                let (own, plain) = (block.forward(&x, mask, true), block.forward_with_weights(&x, mask).0);
+                assert_close(&name, &own, &plain, 5e-6);
+                for (i, (a, b)) in gradients(&own, &leaves).iter().zip(gradients(&plain, &leaves)).enumerate()
+                {
+                    let size = b.abs().max().double_value(&[]).max(1.0);
+                    assert_close(&format!("{name}, gradient {i}"), a, &b, 1e-5 * size);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn additive_scores_in_one_pass_equal_the_formula() {
+    tch::manual_seed(13);
+    let options = (Kind::Float, Device::Cpu);
+    let vs = VarStore::new(Device::Cpu);
+    let attention = Attention::new(&vs.root(), Score::Additive, 20).expect("it has weights");
+    let variables = vs.variables();
+    let [w, u, v] = ["query", "key", "score"].map(|name| &variables[&format!("{name}.weight")]);
+    let states = Tensor::randn([3, 5, 20], options).set_requires_grad(true);
+    let queries = Tensor::randn([3, 4, 20], options).set_requires_grad(true);
+    let mask =
+        Tensor::from_slice2(&[[1i64, 1, 1, 1, 1], [1, 1, 0, 0, 0], [1, 1, 1, 0, 0]]).to_kind(Kind::Bool);
+    let (contexts, weights) = attention.forward(&queries, &attention.memory(&states, &mask));
+    let sums = queries.matmul(&w.tr()).unsqueeze(2) + states.matmul(&u.tr()).unsqueeze(1);
+    let scores = sums.tanh().matmul(&v.tr()).squeeze_dim(-1);
+    let truth =
+        scores.masked_fill(&mask.logical_not().unsqueeze(1), f64::NEG_INFINITY).softmax(-1, None::<Kind>);
+    assert_close("weights", &weights, &truth, 1e-6);
+    let leaves = [&queries, &states, w, u, v];
+    let plain = gradients(&truth.matmul(&states), &leaves);
+    for (i, (a, b)) in gradients(&contexts, &leaves).iter().zip(&plain).enumerate() {
+        assert_close(&format!("gradient {i}"), a, b, 1e-5);
+    }
+}
+
+#[test]
+fn a_graph_with_its_own_backward_pass_is_used_once() {
+    let vs = VarStore::new(Device::Cpu);
+    let block = Block::new(vs.root(), block_config(NormOrder::Pre, 0.0));
+    let x = Tensor::randn([1, 4, 12], (Kind::Float, Device::Cpu)).set_requires_grad(true);
+    let loss = block.forward(&x, &Mask::Causal, true).sum(Kind::Float);
+    loss.backward();
+    let error = loss.f_backward().expect_err("its graph is gone").to_string();
+    assert!(error.contains("compute the loss anew"), "{error}");
+}
+
 #[test]
 fn the_cache_gives_what_all_positions_together_give() {
     tch::manual_seed(6);
-    for rotary in [false, true] {
+    for (rotary, kind, tolerance) in [
+        (false, Kind::Double, 1e-9),
+        (true, Kind::Double, 1e-9),
+        (false, Kind::Float, 2e-5),
+        (true, Kind::Float, 2e-5),
+    ] {
         let mut vs = VarStore::new(Device::Cpu);
         let mut block = Block::new(vs.root() / "b", block_config(NormOrder::Pre, 0.1));
         let mut decoder = DecoderBlock::new(vs.root() / "d", block_config(NormOrder::Post, 0.1));
@@ -353,15 +426,18 @@ fn the_cache_gives_what_all_positions_together_give() {
             let rotary = Rotary::new(4, 9, Device::Cpu);
             (block, decoder) = (block.with_rotary(&rotary), decoder.with_rotary(&rotary));
         }
-        vs.double();
+        if kind == Kind::Double {
+            vs.double();
+        }
         randomise(&vs);
-        let x = Tensor::randn([2, 9, 12], F64);
-        let memory = decoder.keys_values(&Tensor::randn([2, 4, 12], F64));
+        let _guard = tch::no_grad_guard(); // as in generation
+        let x = Tensor::randn([2, 9, 12], (kind, Device::Cpu));
+        let memory = decoder.keys_values(&Tensor::randn([2, 4, 12], (kind, Device::Cpu)));
         let mask = Mask::Where(key_mask(&Tensor::from_slice2(&[[1i64, 1, 1, 1], [1, 1, 0, 0]])));
         let whole = block.forward(&x, &Mask::Causal, false);
         let read = decoder.forward(&x, &Mask::Causal, &memory, &mask, false);
-        assert_close("with weights", &decoder.forward_with_weights(&x, &memory, &mask).0, &read, 1e-9);
-        let new_cache = || KvCache::new([2, 3, 9, 4], Kind::Double, Device::Cpu);
+        assert_close("with weights", &decoder.forward_with_weights(&x, &memory, &mask).0, &read, tolerance);
+        let new_cache = || KvCache::new([2, 3, 9, 4], kind, Device::Cpu);
         for pieces in [vec![9], vec![1; 9], vec![4, 1, 3, 1]] {
             let (mut cache, mut decoder_cache) = (new_cache(), new_cache());
             let (mut outs, mut reads) = (Vec::new(), Vec::new());
@@ -370,8 +446,8 @@ fn the_cache_gives_what_all_positions_together_give() {
                 outs.push(block.forward_cached(&new, &mut cache));
                 reads.push(decoder.forward_cached(&new, &mut decoder_cache, &memory, &mask));
             }
-            assert_close(&format!("{pieces:?}"), &Tensor::cat(&outs, 1), &whole, 1e-9);
-            assert_close(&format!("{pieces:?}, decoder"), &Tensor::cat(&reads, 1), &read, 1e-9);
+            assert_close(&format!("{pieces:?}"), &Tensor::cat(&outs, 1), &whole, tolerance);
+            assert_close(&format!("{pieces:?}, decoder"), &Tensor::cat(&reads, 1), &read, tolerance);
             let message = panic_of(|| block.forward_cached(&x.narrow(1, 0, 1), &mut cache));
             assert!(message.contains("do not fit into"), "{message}");
         }
@@ -380,7 +456,7 @@ fn the_cache_gives_what_all_positions_together_give() {
         let rows = Tensor::from_slice(&[1i64, 0, 1]);
         let mut beams = cache.select(&rows);
         let last = block.forward_cached(&x.narrow(1, 8, 1).index_select(0, &rows), &mut beams);
-        assert_close("selected", &last, &whole.narrow(1, 8, 1).index_select(0, &rows), 1e-9);
+        assert_close("selected", &last, &whole.narrow(1, 8, 1).index_select(0, &rows), tolerance);
     }
 }
 

@@ -182,6 +182,30 @@ fn mask(lengths: &[i64], time: i64) -> Tensor {
 }
 
 #[test]
+fn a_gru_step_by_step_is_the_gru_of_the_whole_text() {
+    let _turn = seeded(5);
+    let vs = nn::VarStore::new(Device::Cpu); // f32, for which a step has a kernel of its own
+    let gru = Recurrent::new(&vs.root(), RecurrentConfig::new(CellKind::Gru, 5, 20));
+    let x = Tensor::randn([3, 6, 5], (Kind::Float, Device::Cpu)).set_requires_grad(true);
+    let start = gru.zero_state(3);
+    let (whole, last) = gru.forward(&x, &start);
+    let (mut states, mut state) = (Vec::new(), start);
+    for t in 0..6 {
+        let (out, next) = gru.forward(&x.narrow(1, t, 1), &state);
+        states.push(out);
+        state = next;
+    }
+    let steps = Tensor::cat(&states, 1);
+    close(&steps, &whole, 1e-6, "states");
+    close(&state.hidden, &last.hidden, 1e-6, "the last state");
+    let variables = vs.trainable_variables();
+    let inputs: Vec<&Tensor> = std::iter::once(&x).chain(&variables).collect();
+    for (one, all) in gradients(&[&steps], &inputs).iter().zip(gradients(&[&whole], &inputs)) {
+        close(one, &all, 1e-5, "a gradient");
+    }
+}
+
+#[test]
 fn masked_texts_come_out_as_if_alone() {
     let _turn = seeded(3);
     let lengths = [3, 7, 1, 5];

@@ -54,6 +54,7 @@ pub mod grammar;
 pub mod layers;
 pub mod metrics;
 pub mod models;
+mod native;
 pub mod ngram;
 pub mod plot;
 pub mod pretrained;

@@ -2,11 +2,13 @@
 
 use tch::{Tensor, nn};
 
+use super::fused::{Layer, residual};
 use super::{
     Activation, AttentionConfig, FeedForward, KvCache, LoraConfig, Mask, MultiHeadAttention, Rotary,
     WeightInit, layer_norm,
 };
 use crate::error::Result;
+use crate::native::is_recording;
 
 /// Where the layer norm stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,7 +79,13 @@ impl Block {
 
     /// `x` `[batch, time, d_model]` → `[batch, time, d_model]`
     pub fn forward(&self, x: &Tensor, mask: &Mask, train: bool) -> Tensor {
-        self.run(x, train, |x| self.attention.forward(x, mask, train))
+        let attention = |x: &Tensor| self.attention.forward(x, mask, train);
+        if !is_recording() {
+            return self.run(x, train, attention);
+        }
+        let x = self.after_attention.add_fused(x, train, self.attention.fused(x, mask, train), attention);
+        let feed_forward = |x: &Tensor| self.feed_forward.forward(x);
+        self.after_feed_forward.add_fused(&x, train, Some(self.feed_forward.fused()), feed_forward)
     }
 
     /// [`forward`](Self::forward) out of training, with the weights `[batch, head, query, key]` for a plot.
@@ -221,12 +229,13 @@ struct Residual {
     norm: nn::LayerNorm,
     order: NormOrder,
     dropout: f64,
+    eps: f64,
 }
 
 impl Residual {
     fn new(path: nn::Path, config: BlockConfig) -> Self {
         let norm = layer_norm(path, config.d_model, config.eps);
-        Self { norm, order: config.order, dropout: config.dropout }
+        Self { norm, order: config.order, dropout: config.dropout, eps: config.eps }
     }
 
     fn add(&self, x: &Tensor, train: bool, part: impl FnOnce(&Tensor) -> Tensor) -> Tensor {
@@ -234,5 +243,18 @@ impl Residual {
             NormOrder::Pre => x + part(&x.apply(&self.norm)).dropout(self.dropout, train),
             NormOrder::Post => (x + part(x).dropout(self.dropout, train)).apply(&self.norm),
         }
+    }
+
+    /// [`add`](Self::add), with the fused form of `part` where there is one and it does.
+    fn add_fused(
+        &self,
+        x: &Tensor,
+        train: bool,
+        fused: Option<Layer>,
+        part: impl FnOnce(&Tensor) -> Tensor,
+    ) -> Tensor {
+        let fused = fused.filter(|_| !train || self.dropout == 0.0);
+        let sum = fused.and_then(|layer| residual(x, &self.norm, self.eps, self.order, layer));
+        sum.unwrap_or_else(|| self.add(x, train, part))
     }
 }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tch::{Tensor, nn};
 
+use super::fused::{Layer, Middle};
 use super::{Linear, WeightInit, init::linear};
 
 /// What stands between the two matrices of a feed-forward layer.
@@ -49,6 +50,11 @@ impl FeedForward {
     /// `[…, d_model]` → `[…, d_model]`
     pub fn forward(&self, x: &Tensor) -> Tensor {
         self.activation.apply(&x.apply(&self.up)).apply(&self.down)
+    }
+
+    /// The fused form of [`forward`](Self::forward).
+    pub(super) fn fused(&self) -> Layer<'_> {
+        Layer { inner: &self.up, middle: Middle::Activation(self.activation), outer: &self.down }
     }
 
     /// The first and the second matrix.

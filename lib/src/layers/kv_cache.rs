@@ -31,7 +31,7 @@ impl KvCache {
 
     /// Positions that fit.
     pub fn capacity(&self) -> i64 {
-        self.keys.size()[2]
+        self.shape()[2]
     }
 
     /// Forgets everything; the buffers stay.
@@ -53,6 +53,24 @@ impl KvCache {
     /// If they do not fit.
     pub fn append(&mut self, k: &Tensor, v: &Tensor) -> (Tensor, Tensor) {
         let time = k.size()[2];
+        self.grow(time);
+        no_grad(|| {
+            self.keys.narrow(2, self.len - time, time).copy_(k);
+            self.values.narrow(2, self.len - time, time).copy_(v);
+        });
+        (self.keys.narrow(2, 0, self.len), self.values.narrow(2, 0, self.len))
+    }
+
+    /// `[batch, head, block_size, d_head]`
+    pub(super) fn shape(&self) -> [i64; 4] {
+        self.keys.size().try_into().expect("four dimensions")
+    }
+
+    /// Room for `time` more positions: both buffers, and how many positions they hold then.
+    ///
+    /// # Panics
+    /// If they do not fit.
+    pub(super) fn grow(&mut self, time: i64) -> (&mut Tensor, &mut Tensor, i64) {
         assert!(
             self.len + time <= self.capacity(),
             "{} positions are cached and {time} more do not fit into {}: clear the cache and give it the last \
@@ -60,11 +78,7 @@ impl KvCache {
             self.len,
             self.capacity()
         );
-        no_grad(|| {
-            self.keys.narrow(2, self.len, time).copy_(k);
-            self.values.narrow(2, self.len, time).copy_(v);
-        });
         self.len += time;
-        (self.keys.narrow(2, 0, self.len), self.values.narrow(2, 0, self.len))
+        (&mut self.keys, &mut self.values, self.len)
     }
 }

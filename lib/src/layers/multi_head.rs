@@ -2,6 +2,7 @@
 
 use tch::{Tensor, nn};
 
+use super::fused::{Layer, Middle, attend_cached};
 use super::init::linear;
 use super::{
     KvCache, Linear, Mask, Rotary, WeightInit, attention_by_hand, causal_mask, scaled_dot_product_attention,
@@ -66,7 +67,13 @@ impl MultiHeadAttention {
     /// Attention from new positions `x` `[batch, time, d_model]` to themselves and all positions before, which
     /// `cache` holds and to which they are added; causal, out of training → `[batch, time, d_model]`.
     pub fn forward_cached(&self, x: &Tensor, cache: &mut KvCache) -> Tensor {
-        let [q, k, v] = self.project(x, cache.len());
+        let qkv = x.apply(&self.qkv);
+        if self.rotary.is_none()
+            && let Some(heads) = attend_cached(&qkv, cache)
+        {
+            return heads.apply(&self.out);
+        }
+        let [q, k, v] = self.heads(&qkv, cache.len());
         let time = q.size()[2];
         let mask = match (time, cache.len()) {
             (1, _) => Mask::Full,
@@ -104,7 +111,12 @@ impl MultiHeadAttention {
 
     /// Queries, keys and values of `x` from one product, `[batch, head, time, d_head]` each.
     fn project(&self, x: &Tensor, offset: i64) -> [Tensor; 3] {
-        let parts = self.split(&x.apply(&self.qkv), 3);
+        self.heads(&x.apply(&self.qkv), offset)
+    }
+
+    /// The three parts of `qkv` `[batch, time, 3·d_model]`, whose first position has the number `offset`.
+    fn heads(&self, qkv: &Tensor, offset: i64) -> [Tensor; 3] {
+        let parts = self.split(qkv, 3);
         let [q, k, v]: [Tensor; 3] = parts.try_into().expect("three parts");
         match &self.rotary {
             None => [q, k, v],
@@ -138,6 +150,13 @@ impl MultiHeadAttention {
     /// `[batch, head, time, d_head]` → heads side by side → `[batch, time, d_model]`.
     fn merge(&self, heads: &Tensor) -> Tensor {
         heads.transpose(1, 2).flatten(2, 3).apply(&self.out)
+    }
+
+    /// The fused form of [`forward`](Self::forward), if there is one.
+    pub(super) fn fused(&self, x: &Tensor, mask: &Mask, train: bool) -> Option<Layer<'_>> {
+        let plain = self.rotary.is_none() && !(train && self.dropout > 0.0);
+        let middle = plain.then(|| Middle::attention(x, self.n_heads, mask))??;
+        Some(Layer { inner: &self.qkv, middle, outer: &self.out })
     }
 
     /// The matrices of queries, keys and values and of the output.

@@ -2,6 +2,8 @@
 
 use tch::{Tensor, nn};
 
+use super::fused::additive_scores;
+
 /// How well a query (the decoder's state s) fits a key (an encoder's state h).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Score {
@@ -21,7 +23,7 @@ pub enum Score {
 pub struct Memory {
     values: Tensor, // [batch, key, dim]
     keys: Tensor,   // [batch, key, dim]: what scores need of the values, made once for all queries
-    mask: Tensor,   // [batch, key] Bool
+    closed: Tensor, // [batch, 1, key] Bool: where attention may not go
 }
 
 impl Memory {
@@ -36,7 +38,7 @@ impl Memory {
     }
 
     fn map(&self, f: impl Fn(&Tensor) -> Tensor) -> Self {
-        Self { values: f(&self.values), keys: f(&self.keys), mask: f(&self.mask) }
+        Self { values: f(&self.values), keys: f(&self.keys), closed: f(&self.closed) }
     }
 }
 
@@ -88,7 +90,7 @@ impl Attention {
             Scorer::Additive { key, .. } => states.apply(key),
             Scorer::Dot { .. } => states.shallow_clone(),
         };
-        Memory { values: states.shallow_clone(), keys, mask: mask.shallow_clone() }
+        Memory { values: states.shallow_clone(), keys, closed: mask.logical_not().unsqueeze(1) }
     }
 
     /// `queries` `[batch, query, dim]` → contexts `[batch, query, dim]`, the means of the values under the
@@ -96,16 +98,18 @@ impl Attention {
     /// the mask is false.
     pub fn forward(&self, queries: &Tensor, memory: &Memory) -> (Tensor, Tensor) {
         let scores = self.scores(queries, &memory.keys);
-        let hidden = memory.mask.logical_not().unsqueeze(1); // [batch, 1, key]
-        let weights = scores.masked_fill(&hidden, f64::NEG_INFINITY).softmax(-1, None);
+        let weights = scores.masked_fill(&memory.closed, f64::NEG_INFINITY).softmax(-1, None);
         (weights.matmul(&memory.values), weights)
     }
 
     fn scores(&self, queries: &Tensor, keys: &Tensor) -> Tensor {
         match &self.0 {
             Scorer::Additive { query, score, .. } => {
-                let sums = queries.apply(query).unsqueeze(2) + keys.unsqueeze(1); // [batch, query, key, dim]
-                sums.tanh().apply(score).squeeze_dim(-1)
+                let queries = queries.apply(query);
+                additive_scores(&queries, keys, &score.ws).unwrap_or_else(|| {
+                    let sums = queries.unsqueeze(2) + keys.unsqueeze(1); // [batch, query, key, dim]
+                    sums.tanh().apply(score).squeeze_dim(-1)
+                })
             }
             Scorer::Dot { scale } => queries.matmul(&keys.transpose(1, 2)) * *scale,
         }

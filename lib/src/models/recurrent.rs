@@ -3,6 +3,7 @@
 
 use tch::{Kind, Tensor, nn};
 
+use crate::layers::gru_cell;
 use crate::no_grad;
 
 use super::RecurrentState;
@@ -143,9 +144,10 @@ impl Recurrent {
             (CellKind::Rnn, hidden, None) => {
                 without_cell(x.rnn_tanh(hidden, params, true, n, dropout, train, both, true))
             }
-            (CellKind::Gru, hidden, None) => {
-                without_cell(x.gru(hidden, params, true, n, dropout, train, both, true))
-            }
+            (CellKind::Gru, hidden, None) => without_cell(
+                self.gru_step(x, hidden)
+                    .unwrap_or_else(|| x.gru(hidden, params, true, n, dropout, train, both, true)),
+            ),
             _ => panic!("a {kind:?} layer got another kind's state: begin with its own zero_state"),
         }
     }
@@ -164,6 +166,9 @@ impl Recurrent {
         let (params, (dropout, train)) = (&self.params, self.mode(train));
         self.check(x);
         let lengths = lengths(mask, &x.size()[..2]);
+        if lengths.min().int64_value(&[]) == x.size()[1] {
+            return self.forward_t(x, &self.zero_state(x.size()[0]), train);
+        }
         let order = lengths.argsort_stable(true, 0, true); // longest first, as the kernels ask
         let back = order.argsort(0, false).to_device(x.device());
         let sorted = x.index_select(0, &order.to_device(x.device()));
@@ -183,6 +188,19 @@ impl Recurrent {
         };
         let (states, _) = Tensor::internal_pad_packed_sequence(&data, &sizes, true, 0.0, mask.size()[1]);
         (states.index_select(0, &back), last.select(&back))
+    }
+
+    /// What `Tensor::gru` gives for one step of one layer, with one operation in place of a dozen: a decoder takes such
+    /// steps. `None` where libtorch has to do it.
+    fn gru_step(&self, x: &Tensor, hidden: &Tensor) -> Option<(Tensor, Tensor)> {
+        let [input_weight, hidden_weight, input_bias, hidden_bias] = &self.params[..] else { return None };
+        if x.size()[1] != 1 {
+            return None;
+        }
+        let (x, state) = (x.squeeze_dim(1), hidden.squeeze_dim(0));
+        let from_x = x.linear(input_weight, Some(input_bias));
+        let next = gru_cell(&from_x, &state.linear(hidden_weight, Some(hidden_bias)), &state)?;
+        Some((next.unsqueeze(1), next.unsqueeze(0)))
     }
 
     fn check(&self, x: &Tensor) {

@@ -2,8 +2,8 @@
 
 use tch::Tensor;
 
-use super::foreach::{self, AdamWStep};
 use crate::error::{Error, Result};
+use crate::native::{AdamWStep, adamw, clear_gradients};
 use crate::no_grad;
 
 const EPSILON: f64 = 1e-8;
@@ -59,9 +59,9 @@ impl AdamW {
                 let (first, second): (Vec<_>, Vec<_>) = group.iter().map(|(_, moments)| *moments).unzip();
                 let step =
                     AdamWStep { steps: self.steps, lr, betas: self.betas, weight_decay, epsilon: EPSILON };
-                foreach::adamw(&parameters, &gradients, &first, &second, &step);
-                foreach::zero(&gradients);
+                adamw(&parameters, &gradients, &first, &second, &step);
             }
         });
+        clear_gradients(&self.parameters);
     }
 }

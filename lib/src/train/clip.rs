@@ -2,8 +2,7 @@
 
 use tch::{Device, Kind, Tensor};
 
-use super::foreach;
-use crate::no_grad;
+use crate::{native, no_grad};
 
 /// Scales the gradients of `parameters` so that their norm over all parameters together is at most
 /// `max_norm` (Pascanu, Mikolov & Bengio 2013, algorithm 1). Returns the norm before, a scalar tensor.
@@ -13,10 +12,10 @@ pub fn clip_grad_norm(parameters: &[Tensor], max_norm: f64) -> Tensor {
         if gradients.is_empty() {
             return Tensor::zeros([], (Kind::Float, Device::Cpu));
         }
-        let flat: Vec<Tensor> = gradients.iter().map(|gradient| gradient.flatten(0, -1)).collect();
-        let norm = Tensor::cat(&flat, 0).norm();
-        if max_norm.is_finite() {
-            foreach::scale(&gradients, &(max_norm / (&norm + 1e-6)).clamp_max(1.0));
+        let norm = native::norm(&gradients);
+        let small = norm.device() == Device::Cpu && norm.double_value(&[]) <= max_norm; // a card would have to wait
+        if max_norm.is_finite() && !small {
+            native::scale(&gradients, &(max_norm / (&norm + 1e-6)).clamp_max(1.0));
         }
         norm
     })

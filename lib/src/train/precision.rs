@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use tch::{Device, Kind, Tensor};
 
+use crate::native::{Autocast, is_autocast};
+
 /// What matrix products are computed in. The variables, their gradients and the optimizer are f32 always.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Precision {
@@ -61,78 +63,24 @@ impl Precision {
     /// assert_eq!(product.kind(), Kind::BFloat16);
     /// ```
     pub fn run<T>(self, device: Device, f: impl FnOnce() -> T) -> T {
-        let device_type = match (self, device) {
-            (Self::Auto, _) => return Self::fastest(device).run(device, f),
-            (Self::Bf16, Device::Cpu) => CPU,
-            (Self::Bf16, Device::Cuda(_)) => CUDA,
-            _ => return f(),
-        };
-        let _autocast = Autocast::enter(device_type, true);
-        f()
+        match (self, device) {
+            (Self::Auto, _) => Self::fastest(device).run(device, f),
+            (Self::Bf16, Device::Cpu | Device::Cuda(_)) => {
+                let _autocast = Autocast::enter(device.is_cuda(), true);
+                f()
+            }
+            _ => f(),
+        }
     }
+}
+
+/// What matrix products on the CPU are computed in just now: bf16 inside [`Precision::run`] with that.
+pub(crate) fn product_kind() -> Kind {
+    if is_autocast() { Kind::BFloat16 } else { Kind::Float }
 }
 
 /// Runs `f` on the CPU in the kinds that its tensors have, also inside [`Precision::run`].
 pub(crate) fn as_it_is<T>(f: impl FnOnce() -> T) -> T {
-    let _autocast = Autocast::enter(CPU, false);
+    let _autocast = Autocast::enter(false, false);
     f()
-}
-
-/// Autocast is on, or off, while this lives; then, also after a panic, it is as it was before.
-struct Autocast {
-    device_type: i8,
-    enabled_before: bool,
-    kind_before: i8,
-}
-
-impl Autocast {
-    fn enter(device_type: i8, enabled: bool) -> Self {
-        // SAFETY: `device_type` is c10::DeviceType's CPU or CUDA; the switches belong to this thread.
-        unsafe {
-            let enabled_before = is_autocast_enabled(device_type);
-            let before = Self { device_type, enabled_before, kind_before: autocast_kind(device_type) };
-            set_autocast_enabled(device_type, enabled);
-            set_autocast_kind(device_type, BFLOAT16);
-            increment_nesting();
-            before
-        }
-    }
-}
-
-impl Drop for Autocast {
-    fn drop(&mut self) {
-        // SAFETY: as in `enter`. The cache holds rounded weights, which the next step changes.
-        unsafe {
-            if decrement_nesting() == 0 {
-                clear_cache();
-            }
-            set_autocast_kind(self.device_type, self.kind_before);
-            set_autocast_enabled(self.device_type, self.enabled_before);
-        }
-    }
-}
-
-// c10::DeviceType and c10::ScalarType
-const CPU: i8 = 0;
-const CUDA: i8 = 1;
-const BFLOAT16: i8 = 15;
-
-// `tch::autocast` reaches CUDA only, and there f16. These functions of libtorch (ATen/autocast_mode.h) take
-// and return one-byte enums and integers, so C's calling convention is theirs; the names are those of the
-// Itanium C++ ABI, which Linux and macOS share.
-unsafe extern "C" {
-    #[link_name = "_ZN2at8autocast19is_autocast_enabledEN3c1010DeviceTypeE"]
-    fn is_autocast_enabled(device_type: i8) -> bool;
-    #[link_name = "_ZN2at8autocast20set_autocast_enabledEN3c1010DeviceTypeEb"]
-    fn set_autocast_enabled(device_type: i8, enabled: bool);
-    #[link_name = "_ZN2at8autocast18get_autocast_dtypeEN3c1010DeviceTypeE"]
-    fn autocast_kind(device_type: i8) -> i8;
-    #[link_name = "_ZN2at8autocast18set_autocast_dtypeEN3c1010DeviceTypeENS1_10ScalarTypeE"]
-    fn set_autocast_kind(device_type: i8, kind: i8);
-    #[link_name = "_ZN2at8autocast17increment_nestingEv"]
-    fn increment_nesting() -> i32;
-    #[link_name = "_ZN2at8autocast17decrement_nestingEv"]
-    fn decrement_nesting() -> i32;
-    #[link_name = "_ZN2at8autocast11clear_cacheEv"]
-    fn clear_cache();
 }
