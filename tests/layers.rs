@@ -354,11 +354,18 @@ fn blocks_with_a_backward_pass_of_their_own_equal_the_plain_form() {
     let rows = Mask::Where(causal_mask(7, 7, Device::Cpu));
     for order in [NormOrder::Pre, NormOrder::Post] {
         for activation in [Activation::Relu, Activation::Gelu, Activation::GeluTanh] {
-            for mask in [&Mask::Full, &Mask::Causal, &keys, &rows] {
+            for (mask, turned) in [
+                (&Mask::Full, false),
+                (&Mask::Causal, false),
+                (&Mask::Causal, true),
+                (&keys, false),
+                (&rows, false),
+            ] {
                 let vs = VarStore::new(Device::Cpu);
                 let block = Block::new(vs.root(), BlockConfig { activation, ..block_config(order, 0.0) });
+                let block = if turned { block.with_rotary(&Rotary::new(4, 7, Device::Cpu)) } else { block };
                 randomise(&vs);
-                let name = format!("{order:?}, {activation:?}, {mask:?}");
+                let name = format!("{order:?}, {activation:?}, {mask:?}, turned {turned}");
                 let x = (Tensor::randn([3, 7, 12], (Kind::Float, Device::Cpu)) * 3.0).set_requires_grad(true);
                 let weights = vs.trainable_variables();
                 let leaves: Vec<&Tensor> = std::iter::once(&x).chain(&weights).collect();
@@ -370,6 +377,34 @@ fn blocks_with_a_backward_pass_of_their_own_equal_the_plain_form() {
                     assert_close(&format!("{name}, gradient {i}"), a, &b, 1e-5 * size);
                 }
             }
+        }
+    }
+}
+
+#[test]
+fn decoder_blocks_with_a_backward_pass_of_their_own_equal_the_plain_form() {
+    tch::manual_seed(14);
+    let options = (Kind::Float, Device::Cpu);
+    let mask = Mask::Where(key_mask(&Tensor::from_slice2(&[[1i64, 1, 1, 1], [1, 1, 0, 0]])));
+    for order in [NormOrder::Pre, NormOrder::Post] {
+        let vs = VarStore::new(Device::Cpu);
+        let block = DecoderBlock::new(vs.root(), block_config(order, 0.0)).with_rotary(&Rotary::new(
+            4,
+            9,
+            Device::Cpu,
+        ));
+        randomise(&vs);
+        let (x, memory) =
+            (Tensor::randn([2, 7, 12], options).set_requires_grad(true), Tensor::randn([2, 4, 12], options));
+        let keys_values = || block.keys_values(&memory);
+        let own = block.forward(&x, &Mask::Causal, &keys_values(), &mask, true);
+        let plain = block.forward_with_weights(&x, &keys_values(), &mask).0;
+        assert_close(&format!("{order:?}"), &own, &plain, 5e-6);
+        let weights = vs.trainable_variables();
+        let leaves: Vec<&Tensor> = std::iter::once(&x).chain(&weights).collect();
+        for (i, (a, b)) in gradients(&own, &leaves).iter().zip(gradients(&plain, &leaves)).enumerate() {
+            let size = b.abs().max().double_value(&[]).max(1.0);
+            assert_close(&format!("{order:?}, gradient {i}"), a, &b, 1e-5 * size);
         }
     }
 }

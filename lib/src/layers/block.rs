@@ -175,9 +175,15 @@ impl DecoderBlock {
         memory_mask: &Mask,
         train: bool,
     ) -> Tensor {
-        let attention = |x: &Tensor| self.block.attention.forward(x, mask, train);
+        let Block { attention, feed_forward, after_attention, after_feed_forward } = &self.block;
+        let to_itself = |x: &Tensor| attention.forward(x, mask, train);
         let cross = |x: &Tensor| self.cross.cross(x, memory, memory_mask, train);
-        self.run(x, train, attention, cross)
+        if !is_recording() {
+            return self.run(x, train, to_itself, cross);
+        }
+        let x = after_attention.add_fused(x, train, attention.fused(x, mask, train), to_itself);
+        let x = self.after_cross.add(&x, train, cross);
+        after_feed_forward.add_fused(&x, train, Some(feed_forward.fused()), |x| feed_forward.forward(x))
     }
 
     /// [`forward`](Self::forward) out of training and causal, with the weights to the encoder's output

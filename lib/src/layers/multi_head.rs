@@ -68,9 +68,7 @@ impl MultiHeadAttention {
     /// `cache` holds and to which they are added; causal, out of training → `[batch, time, d_model]`.
     pub fn forward_cached(&self, x: &Tensor, cache: &mut KvCache) -> Tensor {
         let qkv = x.apply(&self.qkv);
-        if self.rotary.is_none()
-            && let Some(heads) = attend_cached(&qkv, cache)
-        {
+        if let Some(heads) = attend_cached(&qkv, self.rotary.as_ref(), cache) {
             return heads.apply(&self.out);
         }
         let [q, k, v] = self.heads(&qkv, cache.len());
@@ -154,8 +152,8 @@ impl MultiHeadAttention {
 
     /// The fused form of [`forward`](Self::forward), if there is one.
     pub(super) fn fused(&self, x: &Tensor, mask: &Mask, train: bool) -> Option<Layer<'_>> {
-        let plain = self.rotary.is_none() && !(train && self.dropout > 0.0);
-        let middle = plain.then(|| Middle::attention(x, self.n_heads, mask))??;
+        let plain = !(train && self.dropout > 0.0);
+        let middle = plain.then(|| Middle::attention(x, self.n_heads, mask, self.rotary.as_ref()))??;
         Some(Layer { inner: &self.qkv, middle, outer: &self.out })
     }
 

@@ -40,8 +40,8 @@ fn angles(time: i64, width: i64) -> Tensor {
 /// neighbours, which is the same up to the order of the numbers.
 #[derive(Debug)]
 pub struct Rotary {
-    cos: Tensor, // [time, d_head/2]
-    sin: Tensor,
+    pub(super) cos: Tensor, // [time, d_head/2]
+    pub(super) sin: Tensor,
 }
 
 impl Rotary {

@@ -3,7 +3,7 @@
 
 use tch::{Kind, Tensor};
 
-use crate::layers::Mask;
+use crate::layers::{Mask, Rotary};
 use crate::native::rows::{Bf16, Element, Part, empty, in_parallel, slice, slice_mut, totals, with_element};
 use crate::native::vector::{dot, exp, largest, sum, whole_lanes};
 
@@ -96,6 +96,43 @@ impl<E: Element, const N: usize> Part for Split<'_, E, N> {
                 }
             }
         }
+    }
+}
+
+/// Turns `x` `[batch·head, time, d_head]` by its positions as [`Rotary::rotate`] does, or `back`, in its place.
+pub(super) fn turn(x: &mut Tensor, rotary: &Rotary, back: bool, heads: Heads) {
+    let (cos, sin) = (slice(&rotary.cos), slice(&rotary.sin));
+    let part = |x| Turn { x, cos, sin, sign: if back { -1.0 } else { 1.0 }, heads };
+    in_parallel(slice_mut(x).chunks_exact_mut(heads.sequence()).map(part).collect());
+}
+
+struct Turn<'a> {
+    x: &'a mut [f32],
+    cos: &'a [f32],
+    sin: &'a [f32],
+    sign: f32,
+    heads: Heads,
+}
+
+impl Part for Turn<'_> {
+    #[inline(always)]
+    fn work(&mut self) {
+        let Heads { time, d_head, .. } = self.heads;
+        let half = d_head / 2;
+        for (i, row) in self.x.chunks_exact_mut(d_head).enumerate() {
+            let at = i % time * half;
+            turn_row(row, &self.cos[at..][..half], &self.sin[at..][..half], self.sign);
+        }
+    }
+}
+
+/// Turns the pairs of a row, whose halves hold the first and the second numbers.
+#[inline(always)]
+pub(super) fn turn_row(row: &mut [f32], cos: &[f32], sin: &[f32], sign: f32) {
+    let (first, second) = row.split_at_mut(cos.len());
+    for ((a, b), (cos, sin)) in first.iter_mut().zip(second).zip(cos.iter().zip(sin)) {
+        let sin = sign * sin;
+        (*a, *b) = (*a * cos - *b * sin, *a * sin + *b * cos);
     }
 }
 

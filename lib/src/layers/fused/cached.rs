@@ -2,17 +2,23 @@
 
 use tch::{Device, Kind, Tensor};
 
-use crate::layers::KvCache;
+use super::attention::turn_row;
+use crate::layers::{KvCache, Rotary};
 use crate::native::is_recording;
 use crate::native::rows::{Part, empty, one_by_one, slice, slice_mut};
 use crate::native::vector::{dot, exp, largest, sum};
 
 /// Adds the key and value of a new position of each sequence to `cache` and attends to all that it holds then: `qkv`
 /// `[batch, 1, 3·d_model]`, f32 → `[batch, 1, d_model]`. `None` where only the plain form can do it: with a graph, on a card.
-pub(in crate::layers) fn attend_cached(qkv: &Tensor, cache: &mut KvCache) -> Option<Tensor> {
+pub(in crate::layers) fn attend_cached(
+    qkv: &Tensor,
+    rotary: Option<&Rotary>,
+    cache: &mut KvCache,
+) -> Option<Tensor> {
     let [batch, heads, capacity, d_head] = cache.shape();
     let on_cpu = qkv.kind() == Kind::Float && qkv.device() == Device::Cpu && qkv.is_contiguous();
-    if !on_cpu || is_recording() || qkv.size() != [batch, 1, 3 * heads * d_head] {
+    let known = rotary.is_none_or(|rotary| cache.len() < rotary.cos.size()[0]);
+    if !on_cpu || !known || is_recording() || qkv.size() != [batch, 1, 3 * heads * d_head] {
         return None;
     }
     let (keys, values, len) = cache.grow(1);
@@ -23,11 +29,16 @@ pub(in crate::layers) fn attend_cached(qkv: &Tensor, cache: &mut KvCache) -> Opt
     let values = slice_mut::<f32>(values).chunks_exact_mut(buffer);
     let outs = slice_mut::<f32>(&mut out).chunks_exact_mut(d_head as usize);
     let qkv = slice::<f32>(qkv);
+    let last = len as usize - 1;
+    let turn = rotary.map(|rotary| {
+        [&rotary.cos, &rotary.sin]
+            .map(|table| &slice(table)[last * (d_head / 2) as usize..][..(d_head / 2) as usize])
+    });
     let part = |(i, ((keys, values), out))| {
         let (row, head) = (i / heads as usize, i % heads as usize);
         let [q, k, v] = [0, 1, 2]
             .map(|part| &qkv[(3 * row + part) * width + head * d_head as usize..][..d_head as usize]);
-        Head { q, k, v, keys, values, last: len as usize - 1, out }
+        Head { q, k, v, keys, values, turn, last, out }
     };
     one_by_one(keys.zip(values).zip(outs).enumerate().map(part).collect());
     Some(out)
@@ -40,7 +51,8 @@ struct Head<'a> {
     v: &'a [f32],
     keys: &'a mut [f32],
     values: &'a mut [f32],
-    last: usize, // where the new position goes
+    turn: Option<[&'a [f32]; 2]>, // cosines and sines of the new position
+    last: usize,                  // where it goes
     out: &'a mut [f32],
 }
 
@@ -48,13 +60,18 @@ impl Part for Head<'_> {
     #[inline(always)]
     fn work(&mut self) {
         let d_head = self.q.len();
+        let mut q = self.q.to_vec();
         self.keys[self.last * d_head..][..d_head].copy_from_slice(self.k);
         self.values[self.last * d_head..][..d_head].copy_from_slice(self.v);
+        if let Some([cos, sin]) = self.turn {
+            turn_row(&mut q, cos, sin, 1.0);
+            turn_row(&mut self.keys[self.last * d_head..][..d_head], cos, sin, 1.0);
+        }
         let scale = 1.0 / (d_head as f32).sqrt();
         let positions = self.last + 1;
         let mut weights = vec![0.0; positions];
         for (weight, key) in weights.iter_mut().zip(self.keys.chunks_exact(d_head)) {
-            *weight = dot(self.q, key) * scale;
+            *weight = dot(&q, key) * scale;
         }
         let most = largest(&weights);
         weights.iter_mut().for_each(|weight| *weight = exp(*weight - most));

@@ -11,11 +11,11 @@ use tch::nn::LayerNorm;
 use tch::{Device, Kind, Tensor};
 
 pub(super) use self::additive::additive_scores;
-use self::attention::{Heads, Open, join, softmax, softmax_backward, split};
+use self::attention::{Heads, Open, join, softmax, softmax_backward, split, turn};
 pub(super) use self::cached::attend_cached;
 pub(crate) use self::gru::gru_cell;
 use self::kernels::{activate, activate_backward, add, norm, norm_backward};
-use super::{Activation, Linear, Mask, NormOrder};
+use super::{Activation, Linear, Mask, NormOrder, Rotary};
 use crate::native::{is_recording, with_gradient};
 use crate::no_grad;
 use crate::train::{as_it_is, product_kind};
@@ -30,7 +30,7 @@ pub(super) struct Layer<'a> {
 /// What stands between the two matrices.
 pub(super) enum Middle {
     /// Attention from a sequence to itself; the inner matrix gives queries, keys and values.
-    Attention { open: Open, heads: Heads },
+    Attention { open: Open, rotary: Option<Rotary>, heads: Heads },
     /// A function of each number.
     Activation(Activation),
 }
@@ -38,12 +38,14 @@ pub(super) enum Middle {
 impl Middle {
     /// Attention of `x` `[batch, time, d_model]` to itself; `None` where libtorch's kernel, which keeps no weights, has to do it:
     /// beyond 512 positions, or under a mask that differs between queries.
-    pub(super) fn attention(x: &Tensor, n_heads: i64, mask: &Mask) -> Option<Self> {
-        let (batch, time, d_model) = x.size3().ok().filter(|(_, time, _)| *time <= 512)?;
+    pub(super) fn attention(x: &Tensor, n_heads: i64, mask: &Mask, rotary: Option<&Rotary>) -> Option<Self> {
+        let most = rotary.map_or(512, |rotary| rotary.cos.size()[0].min(512));
+        let (batch, time, d_model) = x.size3().ok().filter(|(_, time, _)| *time <= most)?;
         let [batch, time, n_heads, d_head] =
             [batch, time, n_heads, d_model / n_heads].map(|size| size as usize);
         Some(Self::Attention {
             open: Open::new(mask, batch as i64, time as i64)?,
+            rotary: rotary.map(Rotary::shallow_clone),
             heads: Heads { batch, time, n_heads, d_head },
         })
     }
@@ -151,7 +153,7 @@ impl Saved {
 
 /// What the backward pass of [`Middle`] needs.
 enum SavedMiddle {
-    Attention { qkv: [Tensor; 3], weights: Tensor, open: Open, heads: Heads },
+    Attention { qkv: [Tensor; 3], weights: Tensor, open: Open, rotary: Option<Rotary>, heads: Heads },
     Activation { slope: Tensor },
 }
 
@@ -163,12 +165,15 @@ impl Middle {
                 let passed = activate(activation, &mut given, bias);
                 (passed, SavedMiddle::Activation { slope: given })
             }
-            Self::Attention { open, heads } => {
-                let [q, k, v] = split(&given, Some(bias), heads);
+            Self::Attention { open, rotary, heads } => {
+                let [mut q, mut k, v] = split(&given, Some(bias), heads);
+                if let Some(rotary) = &rotary {
+                    [&mut q, &mut k].into_iter().for_each(|x| turn(x, rotary, false, heads));
+                }
                 let mut weights = q.bmm(&k.transpose(1, 2));
                 softmax(&mut weights, &open, heads.scale(), heads);
                 let (passed, _) = join([&weights.bmm(&v)], heads, given.kind());
-                (passed, SavedMiddle::Attention { qkv: [q, k, v], weights, open, heads })
+                (passed, SavedMiddle::Attention { qkv: [q, k, v], weights, open, rotary, heads })
             }
         }
     }
@@ -182,12 +187,16 @@ impl SavedMiddle {
                 let by_bias = activate_backward(&mut gradient, slope);
                 (gradient, by_bias)
             }
-            Self::Attention { qkv: [q, k, v], weights, open, heads } => {
+            Self::Attention { qkv: [q, k, v], weights, open, rotary, heads } => {
                 let [by_out] = split(&gradient, None, *heads);
                 let mut scores = by_out.bmm(&v.transpose(1, 2));
                 softmax_backward(&mut scores, weights, open, heads.scale(), *heads);
                 let by_v = weights.transpose(1, 2).bmm(&by_out);
-                join([&scores.bmm(k), &scores.transpose(1, 2).bmm(q), &by_v], *heads, gradient.kind())
+                let (mut by_q, mut by_k) = (scores.bmm(k), scores.transpose(1, 2).bmm(q));
+                if let Some(rotary) = rotary {
+                    [&mut by_q, &mut by_k].into_iter().for_each(|x| turn(x, rotary, true, *heads));
+                }
+                join([&by_q, &by_k, &by_v], *heads, gradient.kind())
             }
         }
     }
