@@ -15,7 +15,7 @@ use super::outputs::Collected;
 /// the cell has ended. Measured on 2 cores: of 100 cells with 50 lines on stderr each, one had a late
 /// line (0.01 ms); of 60 cells with 2000 lines each beside four busy processes, 58 had late lines, with
 /// silences of at most 18 ms. What is later still is caught by the sentinel at the notebook's end.
-pub const GRACE: Duration = Duration::from_millis(60);
+pub const GRACE: Duration = Duration::from_millis(30);
 
 /// What a hidden cell prints to stderr at the end: pipes keep order, so nothing can come after it.
 pub const SENTINEL: &str = "llm-course: end of notebook";

@@ -55,11 +55,11 @@ case $1 in
                 printf 'set --'
                 for argument; do
                     case $previous in --out-dir) argument=$CARGO_MANIFEST_DIR/target/cell ;; esac
-                    case $argument in incremental=*) argument=incremental=$CARGO_MANIFEST_DIR/target/cell-incremental ;; esac
                     previous=$argument
                     printf " '%s'" "$(printf %s "$argument" | sed "s/'/'\\\\''/g")"
                 done
-                echo " -C linker-flavor=gcc -C 'linker=$0'"
+                # as many units as the kernel's configuration asks for would take a tenth longer
+                echo " -C codegen-units=4 -C linker-flavor=gcc -C 'linker=$0'"
             } > "$learnt"
         esac
         exec "$@"

@@ -10,7 +10,7 @@ use crate::paths::Course;
 const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Longer than a cell takes to compile.
 const BUILD: Duration = Duration::from_secs(600);
-/// Kernels whose increments are kept, about 30 MB each.
+/// Kernels whose records are kept.
 const KEPT: usize = 16;
 
 /// Removes temporary folders that nothing has touched for a week, and from the shared build folder what was
@@ -20,7 +20,7 @@ const KEPT: usize = 16;
 pub fn prune(course: &Course) -> usize {
     let old = |folder: &PathBuf, than: Duration| changed(folder).elapsed().is_ok_and(|age| age > than);
     let temporary = folders(&course.home().join("tmp")).into_iter().filter(|folder| old(folder, WEEK));
-    // build/<target>/debug has a record and the increments of each kernel's crate, which is called ctx.
+    // build/<target>/debug has a record of each kernel's crate, which is called ctx; earlier versions left increments too.
     let targets = folders(&course.home().join("build")).into_iter().map(|target| target.join("debug"));
     let of_cells = targets.flat_map(|debug| ["incremental", ".fingerprint"].map(|part| debug.join(part)));
     let of_cells = of_cells.flat_map(|part| {
