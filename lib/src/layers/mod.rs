@@ -2,7 +2,8 @@
 //! positions, embeddings, linear layers with LoRA, layer norm, feed-forward, blocks and the key–value cache of transformers.
 //!
 //! What a lesson derives stands here by hand (`attention_by_hand`, `layer_norm_by_hand`) beside libtorch's
-//! fused form that the models use; tests prove them equal, forward and gradient.
+//! fused form that the models use; tests prove them equal, forward and gradient. For training on a CPU, `fused` holds
+//! layers whose backward pass is by hand too.
 
 mod attention;
 mod block;

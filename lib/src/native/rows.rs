@@ -144,6 +144,14 @@ pub(crate) fn one_by_one<P: Part>(parts: Vec<P>) {
     on_best(&parts.into_iter().map(Mutex::new).collect::<Vec<_>>());
 }
 
+/// Whether the processor multiplies and adds several numbers at once; without that, libtorch's kernels are faster.
+pub(crate) fn has_vectors() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+    #[cfg(not(target_arch = "x86_64"))]
+    cfg!(target_arch = "aarch64")
+}
+
 /// Works with the vector instructions that the processor has.
 fn on_best<P: Part>(parts: &[Mutex<P>]) {
     #[cfg(target_arch = "x86_64")]

@@ -5,7 +5,7 @@ use tch::{Device, Kind, Tensor};
 use super::attention::turn_row;
 use crate::layers::{KvCache, Rotary};
 use crate::native::is_recording;
-use crate::native::rows::{Part, empty, one_by_one, slice, slice_mut};
+use crate::native::rows::{Part, empty, has_vectors, one_by_one, slice, slice_mut};
 use crate::native::vector::{dot, exp, largest, sum};
 
 /// Adds the key and value of a new position of each sequence to `cache` and attends to all that it holds then: `qkv`
@@ -16,7 +16,8 @@ pub(in crate::layers) fn attend_cached(
     cache: &mut KvCache,
 ) -> Option<Tensor> {
     let [batch, heads, capacity, d_head] = cache.shape();
-    let on_cpu = qkv.kind() == Kind::Float && qkv.device() == Device::Cpu && qkv.is_contiguous();
+    let on_cpu =
+        qkv.kind() == Kind::Float && qkv.device() == Device::Cpu && qkv.is_contiguous() && has_vectors();
     let known = rotary.is_none_or(|rotary| cache.len() < rotary.cos.size()[0]);
     if !on_cpu || !known || is_recording() || qkv.size() != [batch, 1, 3 * heads * d_head] {
         return None;

@@ -16,6 +16,7 @@ pub(super) use self::cached::attend_cached;
 pub(crate) use self::gru::gru_cell;
 use self::kernels::{activate, activate_backward, add, norm, norm_backward};
 use super::{Activation, Linear, Mask, NormOrder, Rotary};
+use crate::native::rows::has_vectors;
 use crate::native::{is_recording, with_gradient};
 use crate::no_grad;
 use crate::train::{as_it_is, product_kind};
@@ -75,7 +76,7 @@ fn can_train(inputs: &[&Tensor]) -> bool {
     let fits = |t: &&Tensor| {
         t.kind() == Kind::Float && t.device() == Device::Cpu && t.numel() > 0 && t.requires_grad()
     };
-    is_recording() && inputs.iter().all(fits)
+    is_recording() && has_vectors() && inputs.iter().all(fits)
 }
 
 /// What the backward pass needs. Matrices have a row for each position of each batch; `kind` is that of products.
