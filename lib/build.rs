@@ -22,16 +22,17 @@ fn main() {
 /// Compiles `native.cpp` against libtorch's headers, and for the threads that libtorch computes with.
 fn native(libtorch: &Path) {
     println!("cargo:rerun-if-changed=src/native/native.cpp");
-    let include = libtorch.join("include");
+    let (include, lib) = (libtorch.join("include"), libtorch.join("lib"));
+    let threads = lib.join(OPENMP).exists();
     let mut build = cc::Build::new();
     build.cpp(true).std("c++17").warnings(false).opt_level(2).file("src/native/native.cpp");
     build.include(&include).include(include.join("torch/csrc/api/include"));
-    if libtorch.join("lib").join(OPENMP).exists() {
+    if threads {
         build.flag("-fopenmp");
     }
     build.compile("course_native");
-    if libtorch.join("lib").join(OPENMP).exists() {
-        println!("cargo:rustc-link-search=native={}", libtorch.join("lib").display());
+    if threads {
+        println!("cargo:rustc-link-search=native={}", lib.display());
         println!("cargo:rustc-link-lib=dylib:+verbatim={OPENMP}");
     }
 }

@@ -3,7 +3,7 @@
 use tch::{Device, Kind, Tensor};
 
 use super::Mask;
-use crate::train::as_it_is;
+use crate::native::as_it_is;
 
 /// Attention step by step: the output `[batch, head, query, d_head]` and the weights
 /// `[batch, head, query, key]`, which sum to 1 over the keys.

@@ -8,7 +8,6 @@ use super::{
     WeightInit, layer_norm,
 };
 use crate::error::Result;
-use crate::native::is_recording;
 
 /// Where the layer norm stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,13 +78,10 @@ impl Block {
 
     /// `x` `[batch, time, d_model]` → `[batch, time, d_model]`
     pub fn forward(&self, x: &Tensor, mask: &Mask, train: bool) -> Tensor {
-        let attention = |x: &Tensor| self.attention.forward(x, mask, train);
-        if !is_recording() {
-            return self.run(x, train, attention);
-        }
-        let x = self.after_attention.add_fused(x, train, self.attention.fused(x, mask, train), attention);
-        let feed_forward = |x: &Tensor| self.feed_forward.forward(x);
-        self.after_feed_forward.add_fused(&x, train, Some(self.feed_forward.fused()), feed_forward)
+        let Self { attention, feed_forward, after_attention, after_feed_forward } = self;
+        let to_itself = |x: &Tensor| attention.forward(x, mask, train);
+        let x = after_attention.add_fused(x, train, attention.fused(x, mask, train), to_itself);
+        after_feed_forward.add_fused(&x, train, Some(feed_forward.fused()), |x| feed_forward.forward(x))
     }
 
     /// [`forward`](Self::forward) out of training, with the weights `[batch, head, query, key]` for a plot.
@@ -178,9 +174,6 @@ impl DecoderBlock {
         let Block { attention, feed_forward, after_attention, after_feed_forward } = &self.block;
         let to_itself = |x: &Tensor| attention.forward(x, mask, train);
         let cross = |x: &Tensor| self.cross.cross(x, memory, memory_mask, train);
-        if !is_recording() {
-            return self.run(x, train, to_itself, cross);
-        }
         let x = after_attention.add_fused(x, train, attention.fused(x, mask, train), to_itself);
         let x = self.after_cross.add(&x, train, cross);
         after_feed_forward.add_fused(&x, train, Some(feed_forward.fused()), |x| feed_forward.forward(x))

@@ -137,10 +137,11 @@ impl Linear {
 
 /// x·Wᵀ + b; for a single position on the CPU as matrix times vector, which takes two thirds of the time.
 fn affine(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Tensor {
-    let (mut size, rows) = (x.size(), weight.size());
+    let single = || x.device() == Device::Cpu && x.numel() as i64 == weight.size()[1];
     match bias {
-        Some(bias) if x.numel() as i64 == rows[1] && x.device() == Device::Cpu && !is_recording() => {
-            *size.last_mut().expect("numbers in a row") = rows[0];
+        Some(bias) if !is_recording() && single() => {
+            let mut size = x.size();
+            *size.last_mut().expect("numbers in a row") = weight.size()[0];
             bias.addmv(weight, &x.reshape([-1])).view(&size[..])
         }
         _ => x.linear(weight, bias),

@@ -7,6 +7,7 @@ use super::init::linear;
 use super::{
     KvCache, Linear, Mask, Rotary, WeightInit, attention_by_hand, causal_mask, scaled_dot_product_attention,
 };
+use crate::native::is_recording;
 
 /// Sizes of a [`MultiHeadAttention`].
 #[derive(Clone, Copy, Debug)]
@@ -152,8 +153,8 @@ impl MultiHeadAttention {
 
     /// The fused form of [`forward`](Self::forward), if there is one.
     pub(super) fn fused(&self, x: &Tensor, mask: &Mask, train: bool) -> Option<Layer<'_>> {
-        let plain = !(train && self.dropout > 0.0);
-        let middle = plain.then(|| Middle::attention(x, self.n_heads, mask, self.rotary.as_ref()))??;
+        let trains = is_recording() && !(train && self.dropout > 0.0);
+        let middle = trains.then(|| Middle::attention(x, self.n_heads, mask, self.rotary.as_ref()))??;
         Some(Layer { inner: &self.qkv, middle, outer: &self.out })
     }
 

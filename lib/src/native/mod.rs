@@ -7,7 +7,7 @@ use std::ffi::{CStr, c_char, c_void};
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 /// `value`, a new tensor computed without a graph, with a gradient of its own: `backward` takes the gradient of a loss by
 /// `value` and returns those by `inputs`, in their order. It runs without a graph, so there are no second derivatives.
@@ -105,10 +105,16 @@ pub(crate) fn clear_gradients(parameters: &[Tensor]) {
     unsafe { course_clear_gradients(list.as_ptr(), list.len()) };
 }
 
-/// Whether operations on the CPU round to bf16 just now; see [`Autocast`].
-pub(crate) fn is_autocast() -> bool {
+/// What matrix products on the CPU are computed in just now: bf16 under [`Autocast`].
+pub(crate) fn product_kind() -> Kind {
     // SAFETY: reads a switch of this thread.
-    unsafe { course_autocast(false) }
+    if unsafe { course_autocast(false) } { Kind::BFloat16 } else { Kind::Float }
+}
+
+/// Runs `f` on the CPU in the kinds that its tensors have, also under [`Autocast`].
+pub(crate) fn as_it_is<T>(f: impl FnOnce() -> T) -> T {
+    let _autocast = Autocast::enter(false, false);
+    f()
 }
 
 /// Autocast to bf16 is on, or off, while this lives; then, also after a panic, it is as it was before.

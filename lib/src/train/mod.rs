@@ -19,5 +19,4 @@ pub use evaluate::{Evaluation, evaluate};
 pub use history::History;
 pub use parallel::two_at_a_time;
 pub use precision::Precision;
-pub(crate) use precision::{as_it_is, product_kind};
 pub use trainer::Trainer;

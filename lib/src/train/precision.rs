@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use tch::{Device, Kind, Tensor};
 
-use crate::native::{Autocast, is_autocast};
+use crate::native::Autocast;
 
 /// What matrix products are computed in. The variables, their gradients and the optimizer are f32 always.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -72,15 +72,4 @@ impl Precision {
             _ => f(),
         }
     }
-}
-
-/// What matrix products on the CPU are computed in just now: bf16 inside [`Precision::run`] with that.
-pub(crate) fn product_kind() -> Kind {
-    if is_autocast() { Kind::BFloat16 } else { Kind::Float }
-}
-
-/// Runs `f` on the CPU in the kinds that its tensors have, also inside [`Precision::run`].
-pub(crate) fn as_it_is<T>(f: impl FnOnce() -> T) -> T {
-    let _autocast = Autocast::enter(false, false);
-    f()
 }

@@ -17,9 +17,8 @@ pub(crate) use self::gru::gru_cell;
 use self::kernels::{activate, activate_backward, add, norm, norm_backward};
 use super::{Activation, Linear, Mask, NormOrder, Rotary};
 use crate::native::rows::has_vectors;
-use crate::native::{is_recording, with_gradient};
+use crate::native::{as_it_is, is_recording, product_kind, with_gradient};
 use crate::no_grad;
-use crate::train::{as_it_is, product_kind};
 
 /// What a residual layer computes: a matrix, what stands between, a matrix.
 pub(super) struct Layer<'a> {
