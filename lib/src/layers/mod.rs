@@ -24,7 +24,7 @@ pub use block::{Block, BlockConfig, DecoderBlock, NormOrder};
 pub use embedding::{Embedding, EmbeddingConfig};
 pub(crate) use embedding::{look_up, same_shape};
 pub use feed_forward::{Activation, FeedForward};
-pub(crate) use fused::gru_cell;
+pub(crate) use fused::gru_step;
 pub use init::WeightInit;
 pub(crate) use init::linear;
 pub use kv_cache::KvCache;

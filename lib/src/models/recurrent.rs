@@ -3,7 +3,7 @@
 
 use tch::{Kind, Tensor, nn};
 
-use crate::layers::gru_cell;
+use crate::layers::gru_step;
 use crate::no_grad;
 
 use super::RecurrentState;
@@ -145,7 +145,7 @@ impl Recurrent {
                 without_cell(x.rnn_tanh(hidden, params, true, n, dropout, train, both, true))
             }
             (CellKind::Gru, hidden, None) => without_cell(
-                self.gru_step(x, hidden)
+                self.one_gru_step(x, hidden)
                     .unwrap_or_else(|| x.gru(hidden, params, true, n, dropout, train, both, true)),
             ),
             _ => panic!("a {kind:?} layer got another kind's state: begin with its own zero_state"),
@@ -192,14 +192,10 @@ impl Recurrent {
 
     /// What `Tensor::gru` gives for one step of one layer, with one operation in place of a dozen: a decoder takes such
     /// steps. `None` where libtorch has to do it.
-    fn gru_step(&self, x: &Tensor, hidden: &Tensor) -> Option<(Tensor, Tensor)> {
-        let [input_weight, hidden_weight, input_bias, hidden_bias] = &self.params[..] else { return None };
-        if x.size()[1] != 1 {
-            return None;
-        }
-        let (x, state) = (x.squeeze_dim(1), hidden.squeeze_dim(0));
-        let from_x = x.linear(input_weight, Some(input_bias));
-        let next = gru_cell(&from_x, &state.linear(hidden_weight, Some(hidden_bias)), &state)?;
+    fn one_gru_step(&self, x: &Tensor, hidden: &Tensor) -> Option<(Tensor, Tensor)> {
+        let [w, u, b, c] = &self.params[..] else { return None };
+        let step = || gru_step(&x.squeeze_dim(1), &hidden.squeeze_dim(0), [w, u, b, c]);
+        let next = (x.size()[1] == 1).then(step).flatten()?;
         Some((next.unsqueeze(1), next.unsqueeze(0)))
     }
 

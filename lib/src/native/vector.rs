@@ -53,6 +53,18 @@ pub(crate) fn relu(x: f32) -> (f32, f32) {
     (x.max(0.0), if x > 0.0 { 1.0 } else { 0.0 })
 }
 
+/// The softmax of scale · `row`, in its place: 0 where it was −∞, and everywhere if it was nothing else.
+#[inline(always)]
+pub(crate) fn softmax(row: &mut [f32], scale: f32) {
+    let most = largest(row);
+    for score in row.iter_mut() {
+        *score = if *score == f32::NEG_INFINITY { 0.0 } else { exp((*score - most) * scale) };
+    }
+    let total = sum(row, |weight| weight);
+    let share = if total == 0.0 { 0.0 } else { 1.0 / total };
+    row.iter_mut().for_each(|weight| *weight *= share);
+}
+
 /// The sum of f over a row.
 #[inline(always)]
 pub(crate) fn sum(row: &[f32], f: impl Fn(f32) -> f32) -> f32 {
@@ -61,7 +73,7 @@ pub(crate) fn sum(row: &[f32], f: impl Fn(f32) -> f32) -> f32 {
 
 /// The largest number of a row, −∞ if it has none.
 #[inline(always)]
-pub(crate) fn largest(row: &[f32]) -> f32 {
+fn largest(row: &[f32]) -> f32 {
     fold(row, f32::NEG_INFINITY, |most, x| if x > most { x } else { most })
         .into_iter()
         .fold(f32::NEG_INFINITY, f32::max)

@@ -5,7 +5,7 @@ use tch::{Kind, Tensor};
 
 use crate::layers::{Mask, Rotary};
 use crate::native::rows::{Bf16, Element, Part, empty, in_parallel, slice, slice_mut, totals, with_element};
-use crate::native::vector::{dot, exp, largest, sum, whole_lanes};
+use crate::native::vector::{self, dot, whole_lanes};
 
 /// The keys that queries may attend to.
 #[derive(Debug)]
@@ -213,13 +213,7 @@ impl Part for Softmax<'_> {
                     *score = if key == 0 { f32::NEG_INFINITY } else { *score };
                 }
             }
-            let most = largest(row);
-            for score in row.iter_mut() {
-                *score = if *score == f32::NEG_INFINITY { 0.0 } else { exp((*score - most) * self.scale) };
-            }
-            let total = sum(row, |weight| weight);
-            let share = if total == 0.0 { 0.0 } else { 1.0 / total };
-            row.iter_mut().for_each(|weight| *weight *= share);
+            vector::softmax(row, self.scale);
         }
     }
 }

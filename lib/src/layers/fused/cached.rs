@@ -6,7 +6,7 @@ use super::attention::turn_row;
 use crate::layers::{KvCache, Rotary};
 use crate::native::is_recording;
 use crate::native::rows::{Part, empty, has_vectors, one_by_one, slice, slice_mut};
-use crate::native::vector::{dot, exp, largest, sum};
+use crate::native::vector::{dot, softmax};
 
 /// Adds the key and value of a new position of each sequence to `cache` and attends to all that it holds then: `qkv`
 /// `[batch, 1, 3·d_model]`, f32 → `[batch, 1, d_model]`. `None` where only the plain form can do it: with a graph, on a card.
@@ -23,22 +23,18 @@ pub(in crate::layers) fn attend_cached(
         return None;
     }
     let (keys, values, len) = cache.grow(1);
-    let width = (heads * d_head) as usize;
     let mut out = empty(&[batch, 1, heads * d_head], Kind::Float);
-    let buffer = (capacity * d_head) as usize;
-    let keys = slice_mut::<f32>(keys).chunks_exact_mut(buffer);
-    let values = slice_mut::<f32>(values).chunks_exact_mut(buffer);
-    let outs = slice_mut::<f32>(&mut out).chunks_exact_mut(d_head as usize);
-    let qkv = slice::<f32>(qkv);
-    let last = len as usize - 1;
-    let turn = rotary.map(|rotary| {
-        [&rotary.cos, &rotary.sin]
-            .map(|table| &slice(table)[last * (d_head / 2) as usize..][..(d_head / 2) as usize])
-    });
+    let [heads, capacity, d_head, last] = [heads, capacity, d_head, len - 1].map(|size| size as usize);
+    let keys = slice_mut(keys).chunks_exact_mut(capacity * d_head);
+    let values = slice_mut(values).chunks_exact_mut(capacity * d_head);
+    let outs = slice_mut(&mut out).chunks_exact_mut(d_head);
+    let qkv = slice(qkv);
+    let half = d_head / 2;
+    let turn =
+        rotary.map(|rotary| [&rotary.cos, &rotary.sin].map(|table| &slice(table)[last * half..][..half]));
     let part = |(i, ((keys, values), out))| {
-        let (row, head) = (i / heads as usize, i % heads as usize);
-        let [q, k, v] = [0, 1, 2]
-            .map(|part| &qkv[(3 * row + part) * width + head * d_head as usize..][..d_head as usize]);
+        let (row, head) = (i / heads, i % heads);
+        let [q, k, v] = [0, 1, 2].map(|part| &qkv[((3 * row + part) * heads + head) * d_head..][..d_head]);
         Head { q, k, v, keys, values, turn, last, out }
     };
     one_by_one(keys.zip(values).zip(outs).enumerate().map(part).collect());
@@ -68,19 +64,15 @@ impl Part for Head<'_> {
             turn_row(&mut q, cos, sin, 1.0);
             turn_row(&mut self.keys[self.last * d_head..][..d_head], cos, sin, 1.0);
         }
-        let scale = 1.0 / (d_head as f32).sqrt();
-        let positions = self.last + 1;
-        let mut weights = vec![0.0; positions];
+        let mut weights = vec![0.0; self.last + 1];
         for (weight, key) in weights.iter_mut().zip(self.keys.chunks_exact(d_head)) {
-            *weight = dot(&q, key) * scale;
+            *weight = dot(&q, key);
         }
-        let most = largest(&weights);
-        weights.iter_mut().for_each(|weight| *weight = exp(*weight - most));
-        let share = 1.0 / sum(&weights, |weight| weight);
+        softmax(&mut weights, 1.0 / (d_head as f32).sqrt());
         self.out.fill(0.0);
         for (weight, value) in weights.iter().zip(self.values.chunks_exact(d_head)) {
             for (out, value) in self.out.iter_mut().zip(value) {
-                *out = (weight * share).mul_add(*value, *out);
+                *out = weight.mul_add(*value, *out);
             }
         }
     }

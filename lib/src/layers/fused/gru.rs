@@ -5,19 +5,23 @@ use tch::{Kind, Tensor};
 use super::can_train;
 use crate::native::rows::{Part, cut, cut_mut, empty, in_parallel, slice, slice_mut};
 use crate::native::vector::{sigmoid, tanh};
-use crate::native::with_gradient;
+use crate::native::{product_kind, with_gradient};
 use crate::no_grad;
 
+/// The state after one step of a GRU layer, from `x` `[batch, input]`, the state before `[batch, hidden]` and the layer's
+/// weights and biases for input and state, f32. `None` where only libtorch can do it: without a graph, on a card, in bf16.
+pub(crate) fn gru_step(x: &Tensor, state: &Tensor, [w, u, b, c]: [&Tensor; 4]) -> Option<Tensor> {
+    let is_f32 = product_kind() == Kind::Float && [x, state].iter().all(|t| t.kind() == Kind::Float);
+    (is_f32 && can_train(&[w, u, b, c]))
+        .then(|| gru_cell(&x.linear(w, Some(b)), &state.linear(u, Some(c)), state))
+}
+
 /// h' = z ⊙ h + (1 − z) ⊙ tanh(xₙ + r ⊙ hₙ) with r, z = σ(x + h): `from_x` and `from_hidden` `[batch, 3·hidden]` hold what the
-/// matrices and biases give for r, z and n, `hidden` is h `[batch, hidden]`; f32. `None` where only libtorch can do it: without a
-/// graph, or on a card.
-pub(crate) fn gru_cell(from_x: &Tensor, from_hidden: &Tensor, hidden: &Tensor) -> Option<Tensor> {
+/// matrices and biases give for r, z and n, `hidden` is h `[batch, hidden]`.
+fn gru_cell(from_x: &Tensor, from_hidden: &Tensor, hidden: &Tensor) -> Tensor {
     let inputs = [from_x, from_hidden, hidden];
-    if !can_train(&inputs[..2]) || hidden.kind() != Kind::Float {
-        return None;
-    }
     let (next, saved) = no_grad(|| Saved::forward(inputs.map(|input| input.detach().contiguous())));
-    Some(with_gradient(next, &inputs, move |gradient| saved.backward(&gradient.contiguous())))
+    with_gradient(next, &inputs, move |gradient| saved.backward(&gradient.contiguous()))
 }
 
 /// What the backward pass needs.

@@ -13,7 +13,7 @@ use tch::{Device, Kind, Tensor};
 pub(super) use self::additive::additive_scores;
 use self::attention::{Heads, Open, join, softmax, softmax_backward, split, turn};
 pub(super) use self::cached::attend_cached;
-pub(crate) use self::gru::gru_cell;
+pub(crate) use self::gru::gru_step;
 use self::kernels::{activate, activate_backward, add, norm, norm_backward};
 use super::{Activation, Linear, Mask, NormOrder, Rotary};
 use crate::native::rows::has_vectors;
