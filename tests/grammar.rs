@@ -179,6 +179,13 @@ fn a_text_is_refused_where_it_leaves_the_grammar() {
 
 // ---------------------------------------------------------------- ambiguous grammars
 
+/// [`Grammar::stories`] leaves the check to this test.
+#[test]
+fn the_stories_are_unambiguous() {
+    let text = include_str!("../data/stories.grammar");
+    assert_eq!(Grammar::parse(text).expect("unambiguous").entropy(), stories().entropy());
+}
+
 #[test]
 fn ambiguity_is_refused_and_named() {
     let same = Grammar::parse("story =\n  a cat\n  a [cat|dog]\n");

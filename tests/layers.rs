@@ -4,11 +4,12 @@ mod compare;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use llm_course::data::IGNORE;
 use llm_course::layers::{
     Activation, Attention, AttentionConfig, Block, BlockConfig, DecoderBlock, Embedding, EmbeddingConfig,
     FeedForward, KvCache, Linear, LoraConfig, Mask, MultiHeadAttention, NormOrder, Positions, Rotary, Score,
-    WeightInit, attention_by_hand, causal_mask, key_mask, layer_norm, layer_norm_by_hand, padding_mask,
-    scaled_dot_product_attention, sinusoidal,
+    WeightInit, attention_by_hand, causal_mask, cross_entropy, key_mask, layer_norm, layer_norm_by_hand,
+    padding_mask, scaled_dot_product_attention, sinusoidal, smoothed_cross_entropy,
 };
 use llm_course::models::{Bert, BertConfig, Gpt, GptConfig};
 use tch::nn::{self, Module, VarStore};
@@ -433,6 +434,62 @@ fn additive_scores_in_one_pass_equal_the_formula() {
     for (i, (a, b)) in gradients(&contexts, &leaves).iter().zip(&plain).enumerate() {
         assert_close(&format!("gradient {i}"), a, b, 1e-5);
     }
+}
+
+#[test]
+fn cross_entropy_in_one_pass_equals_the_plain_form() {
+    tch::manual_seed(15);
+    for (kind, value_to, slope_to) in [(Kind::Float, 1e-6, 1e-6), (Kind::BFloat16, 1e-6, 0.008)] {
+        for (rows, vocab, smoothing) in [(1, 2, 0.0), (40, 5, 0.1), (40, 333, 0.0), (7, 1000, 0.2)] {
+            let logits = Tensor::randn([rows, vocab], (Kind::Float, Device::Cpu)) * 4.0;
+            let logits = logits.to_kind(kind).set_requires_grad(true);
+            let targets = Tensor::randint(vocab, [rows], (Kind::Int64, Device::Cpu));
+            if rows > 4 {
+                let _ = targets.narrow(0, 1, 3).fill_(IGNORE);
+            }
+            let name = format!("{kind:?}, {rows} rows of {vocab}, smoothing {smoothing}");
+            let own = smoothed_cross_entropy(&logits, &targets, smoothing);
+            let mean = tch::Reduction::Mean;
+            let plain = logits
+                .to_kind(Kind::Float)
+                .cross_entropy_loss::<Tensor>(&targets, None, mean, IGNORE, smoothing);
+            assert_close(&name, &own, &plain, value_to * plain.double_value(&[]).max(1.0));
+            assert_eq!(own.kind(), Kind::Float);
+            for factor in [1.0, -3.0] {
+                let slope =
+                    |loss: &Tensor| Tensor::run_backward(&[loss * factor], &[&logits], true, false).remove(0);
+                let (own, plain) = (slope(&own), slope(&plain).to_kind(Kind::Float));
+                assert_eq!(own.kind(), kind);
+                let real = targets.ne(IGNORE).sum(Kind::Double).double_value(&[]);
+                let size = f64::abs(factor) / real; // of a probability's slope
+                assert_close(&name, &own.to_kind(Kind::Float), &plain, slope_to * size); // bf16: one place of eight bits
+            }
+            let without_graph = tch::no_grad(|| smoothed_cross_entropy(&logits, &targets, smoothing));
+            assert_close(
+                &name,
+                &without_graph.to_kind(Kind::Float),
+                &plain,
+                0.01 * plain.double_value(&[]).max(1.0),
+            );
+        }
+    }
+}
+
+#[test]
+fn cross_entropy_takes_any_leading_dimensions_and_says_what_does_not_fit() {
+    let logits = Tensor::randn([2, 3, 5], (Kind::Float, Device::Cpu)).set_requires_grad(true);
+    let targets = Tensor::from_slice2(&[[0i64, 4, 2], [IGNORE, 1, IGNORE]]);
+    let flat = cross_entropy(&logits.flatten(0, 1), &targets.flatten(0, 1));
+    assert_close("the same rows", &cross_entropy(&logits, &targets), &flat, 0.0);
+    assert!(cross_entropy(&logits, &targets.full_like(IGNORE)).double_value(&[]).is_nan());
+    assert!(
+        panic_of(|| cross_entropy(&logits, &targets.full_like(5)))
+            .contains("target 5 is outside the 5 logits")
+    );
+    assert!(
+        panic_of(|| cross_entropy(&logits, &targets.flatten(0, 1)))
+            .contains("targets [6] for logits [2, 3, 5]")
+    );
 }
 
 #[test]

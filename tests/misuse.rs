@@ -11,7 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use llm_course::export::{Export, ModelCard};
 use llm_course::layers::{
     AttentionConfig, Block, BlockConfig, DecoderBlock, Embedding, EmbeddingConfig, KvCache, LoraConfig,
-    MultiHeadAttention, NormOrder, Positions, Rotary, WeightInit, sinusoidal,
+    MultiHeadAttention, NormOrder, Positions, Rotary, WeightInit, sinusoidal, smoothed_cross_entropy,
 };
 use llm_course::models::{
     BertClassifier, BertHeads, Decoder, Encoder, Recurrent, RecurrentConfig, SentenceEncoder, VectorIndex,
@@ -393,6 +393,15 @@ const LAYERS: &[Row] = &[
         let mut linear = linear();
         linear.add_lora(&root(), LoraConfig::rank(2)).expect("the first");
         no(linear.add_lora(&root(), LoraConfig::rank(2)))
+    }),
+    ("cross_entropy", "another shape", "targets [3] for logits [2, 4] … one for each row", || {
+        done(cross_entropy(&floats(&[2, 4]), &Tensor::from_slice(&[1i64, 2, 3])));
+    }),
+    ("cross_entropy", "a target that is no id", "target 4 is outside the 4 logits", || {
+        done(cross_entropy(&floats(&[2, 4]).set_requires_grad(true), &Tensor::from_slice(&[1i64, 4])));
+    }),
+    ("smoothed_cross_entropy", "another shape", "targets [3] for logits [2, 4] … one for each row", || {
+        done(smoothed_cross_entropy(&floats(&[2, 4]), &Tensor::from_slice(&[1i64, 2, 3]), 0.1));
     }),
     ("sinusoidal", "an odd width", "even width", || done(sinusoidal(4, 3, CPU))),
     ("Rotary::new", "an odd width", "even width", || done(Rotary::new(3, 4, CPU))),

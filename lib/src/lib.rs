@@ -77,7 +77,7 @@ pub mod prelude {
     pub use crate::decode::{BeamSearch, Hypothesis, Sampling, beam_search, generate};
     pub use crate::export::{Export, ModelCard};
     pub use crate::grammar::Grammar;
-    pub use crate::layers::Score;
+    pub use crate::layers::{Score, cross_entropy};
     pub use crate::metrics::{self, accuracy, bits, bits_per_byte, perplexity};
     pub use crate::models::{
         Bert, BertConfig, CellKind, CharLm, CharLmConfig, Gpt, GptConfig, RnnWeights, Seq2Seq, Seq2SeqConfig,

@@ -43,6 +43,23 @@ link_crates() {
         mv "$crates.$$" "$crates"
 }
 
+# evcxr hands every variable of the notebook to every cell, at a millisecond each. Those that this one does not name
+# stay where they are kept. Each line of the source keeps its number, for messages speak of it.
+trim_cell() {
+    LC_ALL=C awk '
+        /^let evcxr_variable_store = / { ours = NR == FNR }
+        /evcxr_variable_store\.(check|take|put)_variable::</ {
+            name = $0
+            sub(/.*stringify!\((r#)?/, "", name)
+            sub(/\).*/, "", name)
+            if (NR > FNR) print((name in named) ? $0 : "")
+            next
+        }
+        NR > FNR { print; next }
+        ours { gsub(/[^A-Za-z0-9_\200-\377]+/, " "); for (i = split($0, words, " "); i; i--) named[words[i]] }
+    ' src/lib.rs src/lib.rs > target/cell-source && cp target/cell-source src/lib.rs
+}
+
 case $1 in
     -run) ;;
     -*) (link_cell "$@" 2> target/cell-link-errors) || exec cc "$@"; exit ;;
@@ -70,6 +87,7 @@ esac
 shift
 case " $* " in *" build "*) ;; *) exec "$@" ;; esac
 if [ -n "$EVCXR_EXECUTION_SO_PATH" ] && [ -s "$learnt" ] && cmp -s Cargo.toml target/cell-manifest; then
+    trim_cell
     (mkdir -p target/cell && . "$learnt" && "$@") 2> target/cell-errors
     status=$?
     # E0460 to E0464: a crate was compiled anew or is gone, so cargo is needed.

@@ -7,6 +7,7 @@
 
 mod attention;
 mod block;
+mod cross_entropy;
 mod embedding;
 mod feed_forward;
 mod fused;
@@ -21,6 +22,7 @@ mod score;
 
 pub use attention::{attention_by_hand, scaled_dot_product_attention};
 pub use block::{Block, BlockConfig, DecoderBlock, NormOrder};
+pub use cross_entropy::{cross_entropy, smoothed_cross_entropy};
 pub use embedding::{Embedding, EmbeddingConfig};
 pub(crate) use embedding::{look_up, same_shape};
 pub use feed_forward::{Activation, FeedForward};

@@ -3,8 +3,7 @@
 use tch::Tensor;
 
 use super::RecurrentState;
-use crate::data::IGNORE;
-use crate::layers::Memory;
+use crate::layers::{Memory, cross_entropy};
 
 /// What a decoder needs to go on: one row for each text of the batch, or for each beam.
 #[derive(Debug)]
@@ -46,7 +45,7 @@ pub struct Decoded {
 }
 
 impl Decoded {
-    /// Mean cross-entropy in nats over the targets `[batch, tgt_time]` that are not [`IGNORE`].
+    /// Mean cross-entropy in nats over the targets `[batch, tgt_time]` that are not [`IGNORE`](crate::data::IGNORE).
     ///
     /// # Panics
     /// If `targets` are of another shape.
@@ -56,8 +55,7 @@ impl Decoded {
             said[..2] == wanted,
             "targets {wanted:?} for logits {said:?}: give tgt_out of the same batch as tgt_in"
         );
-        let logits = self.logits.flatten(0, 1);
-        logits.cross_entropy_loss::<Tensor>(&targets.flatten(0, 1), None, tch::Reduction::Mean, IGNORE, 0.0)
+        cross_entropy(&self.logits, targets)
     }
 }
 

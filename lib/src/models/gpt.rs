@@ -8,11 +8,10 @@ use tch::{Tensor, nn};
 
 pub use cache::GptCache;
 
-use crate::data::IGNORE;
 use crate::error::{Error, Result};
 use crate::layers::{
     Activation, Block, BlockConfig, Embedding, EmbeddingConfig, LoraConfig, Mask, NormOrder, Positions,
-    Rotary, WeightInit, layer_norm, same_shape,
+    Rotary, WeightInit, cross_entropy, layer_norm, same_shape,
 };
 
 /// Sizes and choices of a [`Gpt`].
@@ -190,16 +189,14 @@ impl Gpt {
         self.logits(&x)
     }
 
-    /// Mean cross-entropy in nats over the `targets` `[batch, time]` that are not [`IGNORE`]; `targets[b, t]`
+    /// Mean cross-entropy in nats over the `targets` `[batch, time]` that are not [`IGNORE`](crate::data::IGNORE); `targets[b, t]`
     /// is the id after `ids[b, t]`.
     ///
     /// # Panics
     /// As [`forward`](Self::forward), or if `targets` have another shape than `ids`.
     pub fn loss(&self, ids: &Tensor, targets: &Tensor, train: bool) -> Tensor {
         same_shape(ids, targets);
-        let logits = self.forward(ids, train).flatten(0, 1);
-        let mean = tch::Reduction::Mean;
-        logits.cross_entropy_loss::<Tensor>(&targets.flatten(0, 1), None, mean, IGNORE, 0.0)
+        cross_entropy(&self.forward(ids, train), targets)
     }
 
     /// The attention weights of each layer for a plot, `[batch, head, query, key]` each.

@@ -8,11 +8,11 @@ use tch::{Kind, Tensor, nn};
 pub use decoder::{Decoder, TransformerState};
 pub use encoder::Encoder;
 
-use crate::data::IGNORE;
 use crate::decode::greedy;
 use crate::error::{Error, Result};
 use crate::layers::{
-    Activation, BlockConfig, Embedding, EmbeddingConfig, NormOrder, Positions, Rotary, WeightInit, same_shape,
+    Activation, BlockConfig, Embedding, EmbeddingConfig, NormOrder, Positions, Rotary, WeightInit,
+    same_shape, smoothed_cross_entropy,
 };
 use crate::no_grad;
 
@@ -152,7 +152,7 @@ impl Transformer {
         self.decoder.forward(tgt_in, &memory, src_mask, train)
     }
 
-    /// Mean cross-entropy in nats over the targets `tgt_out` `[batch, tgt_time]` that are not [`IGNORE`]; each
+    /// Mean cross-entropy in nats over the targets `tgt_out` `[batch, tgt_time]` that are not [`IGNORE`](crate::data::IGNORE); each
     /// target shares out `smoothing` of its probability evenly (Vaswani et al. 2017, § 5.4: 0.1; else 0).
     ///
     /// # Panics
@@ -167,9 +167,7 @@ impl Transformer {
         train: bool,
     ) -> Tensor {
         same_shape(tgt_in, tgt_out);
-        let logits = self.forward(src, src_mask, tgt_in, train).flatten(0, 1);
-        let mean = tch::Reduction::Mean;
-        logits.cross_entropy_loss::<Tensor>(&tgt_out.flatten(0, 1), None, mean, IGNORE, smoothing)
+        smoothed_cross_entropy(&self.forward(src, src_mask, tgt_in, train), tgt_out, smoothing)
     }
 
     /// Reads the sources: the state before the first target id. Runs without gradients.

@@ -73,7 +73,7 @@ pub(crate) fn sum(row: &[f32], f: impl Fn(f32) -> f32) -> f32 {
 
 /// The largest number of a row, −∞ if it has none.
 #[inline(always)]
-fn largest(row: &[f32]) -> f32 {
+pub(crate) fn largest(row: &[f32]) -> f32 {
     fold(row, f32::NEG_INFINITY, |most, x| if x > most { x } else { most })
         .into_iter()
         .fold(f32::NEG_INFINITY, f32::max)

@@ -6,6 +6,7 @@ mod attention;
 mod cached;
 mod gru;
 mod kernels;
+mod loss;
 
 use tch::nn::LayerNorm;
 use tch::{Device, Kind, Tensor};
@@ -15,6 +16,7 @@ use self::attention::{Heads, Open, join, softmax, softmax_backward, split, turn}
 pub(super) use self::cached::attend_cached;
 pub(crate) use self::gru::gru_step;
 use self::kernels::{activate, activate_backward, add, norm, norm_backward};
+pub(super) use self::loss::cross_entropy;
 use super::{Activation, Linear, Mask, NormOrder, Rotary};
 use crate::native::rows::has_vectors;
 use crate::native::{as_it_is, is_recording, product_kind, with_gradient};

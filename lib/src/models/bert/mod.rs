@@ -13,7 +13,7 @@ use embeddings::Embeddings;
 
 use crate::data::{IGNORE, MaskedBatch};
 use crate::error::Result;
-use crate::layers::{Block, LoraConfig, Mask, key_mask, layer_norm, linear};
+use crate::layers::{Block, LoraConfig, Mask, cross_entropy, key_mask, layer_norm, linear};
 
 /// BERT with its heads for hidden words and for pairs of sentences; also DistilBERT (Sanh et al. 2019).
 ///
@@ -209,7 +209,7 @@ impl Bert {
     /// `[batch, time]`, [`IGNORE`] where nothing is to be predicted; logits are computed for the others only.
     pub fn word_loss(&self, hidden: &Tensor, targets: &Tensor) -> Tensor {
         let (hidden, targets) = hidden_words(hidden, targets);
-        self.word_logits(&hidden).cross_entropy_for_logits(&targets)
+        cross_entropy(&self.word_logits(&hidden), &targets)
     }
 
     /// The mean loss in nats over pairs, 0 without any; `next` `[batch]` is 0 for sentences that follow, 1 for others,
