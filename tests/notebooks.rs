@@ -575,6 +575,27 @@ fn variables_of_all_types_are_kept_and_the_kernel_stays_small() {
     println!("the kernel holds {}", last["outputs"][0]["text"][0]);
 }
 
+/// `cell.sh` leaves the variables that a cell does not name where they are.
+#[test]
+fn variables_outlive_cells_that_do_not_name_them() {
+    let passing: [&[&str]; 7] = [
+        &["let (θ, floor, mut list, kept, r#type) = (1.5, 3.25, vec![1], String::from(\"kept\"), 7);"],
+        &["struct Pair(i32); let pair = Pair(1);"],
+        &["let none = 0;"],
+        &["println!(\"{floor:.1} {θ}\"); list.push(2);"],
+        &["struct Pair(f32);", "let pair = Pair(0.5);"],
+        &["fn taken(text: String) -> usize { text.len() }", "let length = taken(kept);"],
+        &["list.push(none); assert_eq!((list.len(), θ, length, r#type, pair.0), (3, 1.5, 4, 7, 0.5));"],
+    ];
+    let sources: Vec<&str> = passing.iter().flat_map(|cells| cells.iter().copied()).collect();
+    let cells: Vec<Cell> = sources.iter().map(|source| (*source, &[][..])).collect();
+    Fixture::new(&cells).run(&[]).is_green();
+    let moved: Vec<Cell> = cells.iter().copied().chain([("let again = kept.len();", &[][..])]).collect();
+    Fixture::new(&moved).run(&[]).is_red(moved.len(), "cannot find value `kept`");
+    let lost = [cells[1], ("struct Pair(f32);", &[][..]), ("let n = 1;", &[][..]), ("let half = pair.0;", &[][..])];
+    Fixture::new(&lost).run(&[]).is_red(4, "The type of the variable pair was redefined, so was lost");
+}
+
 #[test]
 fn missing_and_invalid_notebooks_get_one_line() {
     let folder = tempfile::tempdir().unwrap();
