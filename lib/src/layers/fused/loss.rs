@@ -34,16 +34,18 @@ fn times(slope: &Tensor, factor: &Tensor) -> Tensor {
 /// The mean loss, and its gradient by each logit.
 fn value_and_slope<E: Element>(logits: &Tensor, targets: &[i64], smoothing: f32) -> (Tensor, Tensor) {
     let vocab = logits.size()[1] as usize;
-    let unknown = targets.iter().find(|&&target| target != IGNORE && !(0..vocab as i64).contains(&target));
-    assert!(unknown.is_none(), "target {} is outside the {vocab} logits of a row", unknown.unwrap_or(&0));
-    let share = 1.0 / targets.iter().filter(|&&target| target != IGNORE).count() as f32;
+    let is_real = |&&target: &&i64| target != IGNORE;
+    if let Some(target) = targets.iter().filter(is_real).find(|&target| !(0..vocab as i64).contains(target)) {
+        panic!("target {target} is outside the {vocab} logits of a row");
+    }
+    let share = 1.0 / targets.iter().filter(is_real).count() as f32;
     let mut slope = empty(&logits.size(), E::KIND);
-    let mut sums = vec![0.0; targets.len()];
+    let mut losses = vec![0.0; targets.len()];
     let parts = cut(slice(logits), vocab).zip(cut(targets, 1)).zip(cut_mut(slice_mut(&mut slope), vocab));
     let part =
         |(((logits, targets), slope), losses)| Rows::<E> { logits, targets, slope, losses, smoothing, share };
-    in_parallel(parts.zip(cut_mut(&mut sums, 1)).map(part).collect());
-    let total: f64 = sums.iter().sum();
+    in_parallel(parts.zip(cut_mut(&mut losses, 1)).map(part).collect());
+    let total: f64 = losses.iter().sum();
     (Tensor::from((total * f64::from(share)) as f32), slope)
 }
 
