@@ -86,6 +86,21 @@ fn gpt_large_auto_step(bencher: Bencher) {
     gpt_steps(bencher, large(), 8, Precision::Auto);
 }
 
+/// The GPT of lesson 07: 2 layers, 3 heads, 192 wide, vocabulary 4,608, 8 × 128 ids.
+#[divan::bench]
+fn gpt_tokens_step(bencher: Bencher) {
+    let sizes = GptConfig {
+        vocab_size: 4608,
+        block_size: 128,
+        d_model: 192,
+        n_layers: 2,
+        n_heads: 3,
+        d_ff: 768,
+        ..small()
+    };
+    gpt_steps(bencher, sizes, 8, Precision::F32);
+}
+
 fn small() -> GptConfig {
     GptConfig { activation: Activation::Gelu, ..GptConfig::small(65) }
 }
@@ -97,7 +112,7 @@ fn large() -> GptConfig {
 fn gpt_steps(bencher: Bencher, sizes: GptConfig, batch: i64, precision: Precision) {
     let vs = VarStore::new(device());
     let gpt = Gpt::new(&vs.root(), sizes).expect("sizes that fit");
-    let ids = || random_ids(65, [batch, sizes.block_size]);
+    let ids = || random_ids(sizes.vocab_size, [batch, sizes.block_size]);
     training_step(bencher, &vs, || precision.run(device(), || gpt.loss(&ids(), &ids(), true)));
 }
 

@@ -8,8 +8,6 @@ from torch.nn import functional as F
 
 from step_time import cross_entropy, measure, random_ids
 
-VOCAB = 65
-
 
 @dataclass
 class Sizes:
@@ -18,10 +16,12 @@ class Sizes:
     width: int
     context: int
     batch: int
+    vocab: int = 65
 
 
 SMALL = Sizes(layers=4, heads=4, width=128, context=64, batch=12)  # nanoGPT's configuration for the CPU
 LARGE = Sizes(layers=6, heads=6, width=384, context=256, batch=8)
+TOKENS = Sizes(layers=2, heads=3, width=192, context=128, batch=8, vocab=4608)  # the GPT of lesson 07
 
 
 class Block(nn.Module):
@@ -52,7 +52,7 @@ class Block(nn.Module):
 class Gpt(nn.Module):
     def __init__(self, sizes):
         super().__init__()
-        self.tokens = nn.Embedding(VOCAB, sizes.width)
+        self.tokens = nn.Embedding(sizes.vocab, sizes.width)
         self.positions = nn.Embedding(sizes.context, sizes.width)
         self.blocks = nn.Sequential(*(Block(sizes) for _ in range(sizes.layers)))
         self.norm = nn.LayerNorm(sizes.width, bias=False)
@@ -64,5 +64,5 @@ class Gpt(nn.Module):
 
 def measure_steps(sizes):
     model = Gpt(sizes)
-    batch = lambda: random_ids(VOCAB, sizes.batch, sizes.context)
+    batch = lambda: random_ids(sizes.vocab, sizes.batch, sizes.context)
     measure(model, lambda: cross_entropy(model(batch()), batch()))
