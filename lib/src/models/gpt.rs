@@ -189,8 +189,8 @@ impl Gpt {
         self.logits(&x)
     }
 
-    /// Mean cross-entropy in nats over the `targets` `[batch, time]` that are not [`IGNORE`](crate::data::IGNORE); `targets[b, t]`
-    /// is the id after `ids[b, t]`.
+    /// Mean cross-entropy in nats over the `targets` `[batch, time]` that are not
+    /// [`IGNORE`](crate::data::IGNORE); `targets[b, t]` is the id after `ids[b, t]`.
     ///
     /// # Panics
     /// As [`forward`](Self::forward), or if `targets` have another shape than `ids`.

@@ -152,8 +152,9 @@ impl Transformer {
         self.decoder.forward(tgt_in, &memory, src_mask, train)
     }
 
-    /// Mean cross-entropy in nats over the targets `tgt_out` `[batch, tgt_time]` that are not [`IGNORE`](crate::data::IGNORE); each
-    /// target shares out `smoothing` of its probability evenly (Vaswani et al. 2017, § 5.4: 0.1; else 0).
+    /// Mean cross-entropy in nats over the targets `tgt_out` `[batch, tgt_time]` that are not
+    /// [`IGNORE`](crate::data::IGNORE); each target shares out `smoothing` of its probability evenly
+    /// (Vaswani et al. 2017, § 5.4: 0.1; else 0).
     ///
     /// # Panics
     /// As [`forward`](Self::forward), or if `tgt_out` has another shape than `tgt_in`.
